@@ -18,7 +18,7 @@ mod limits;
 )]
 mod location;
 #[cfg(test)]
-mod newcomer;
+mod newcomer_tests;
 mod notify;
 mod overlap;
 mod parse;

@@ -220,7 +220,7 @@ impl Bucket {
             let mut read = BodyReader::new(read.ok_or_else(|| self.gone(key))?);
             same = read.equals(&mut body).await.map_err(|which| match which {
                 Aborted::Own => {
-                    self.failure(key, "reading the object that is there broke off", true)
+                    self.failure(key, "reading the object that is there was interrupted", true)
                 }
                 Aborted::Other => self.broken(key),
             })?;

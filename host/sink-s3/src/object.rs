@@ -183,7 +183,7 @@ impl S3 {
         while let Some(data) = body
             .next()
             .await
-            .map_err(|_| self.failure(key, "reading the object that is there broke off", true))?
+            .map_err(|_| self.failure(key, "reading the object that is there was interrupted", true))?
         {
             size += data.len() as u64;
         }
@@ -290,7 +290,7 @@ impl S3 {
         };
         let mut there = BodyReader::new(there);
         there.equals(body).await.map_err(|which| match which {
-            Aborted::Own => self.failure(key, "reading the object that is there broke off", true),
+            Aborted::Own => self.failure(key, "reading the object that is there was interrupted", true),
             Aborted::Other => self.broken(key),
         })
     }

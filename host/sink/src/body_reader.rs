@@ -49,7 +49,7 @@ impl IntoIterator for Segments {
     }
 }
 
-/// Aborted of two objects broke off.
+/// Which of two objects was interrupted while it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aborted {
     /// The object itself.
@@ -153,7 +153,7 @@ impl BodyReader {
     /// Returns true if this and another object have the same bytes; reads both side by side.
     ///
     /// # Errors
-    /// Says which of them broke off.
+    /// Says which of them was interrupted.
     pub async fn equals(&mut self, other: &mut BodyReader) -> Result<bool, Aborted> {
         loop {
             let (own, others) = tokio::join!(self.next(), other.next());

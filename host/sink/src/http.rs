@@ -2,8 +2,8 @@
 //!
 //! An answer of the class 2xx means that the object is stored: that it is whole and durable then
 //! is the server's promise. Requests have a length or are chunked, so a server can tell an object
-//! that broke off. Small objects are sent again after failures that may pass; a large one that
-//! fails is returned to the caller, who supplies it anew.
+//! that was interrupted. Small objects are sent again after retryable failures; a large one that
+//! fails is returned to the caller, who supplies it again.
 
 use std::{io, time::Duration};
 

@@ -366,7 +366,7 @@ pub struct BodySender {
     frames: mpsc::Sender<Frame>,
 }
 
-/// The bytes of an object broke off; whoever fed them knows why.
+/// The bytes of an object were interrupted; whoever fed them knows why.
 #[derive(Debug, thiserror::Error)]
 #[error("upload aborted: the download ended early")]
 pub struct BodyAborted;

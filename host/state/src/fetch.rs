@@ -231,6 +231,7 @@ impl Queue {
     ) -> Result<usize, QueueError> {
         let before = now.saturating_sub(RETRY_AFTER) as i64;
         self.transaction(move |tx| {
+            // `?1 >= 0` takes the time where the condition does not: SQLite refuses a value without a parameter.
             let lost: Vec<(FiledCounts, String)> = tx
                 .prepare(&format!(
                     concat!(
