@@ -220,7 +220,8 @@ impl Bucket {
             let mut read = BodyReader::new(read.ok_or_else(|| self.gone(key))?);
             same = read.equals(&mut body).await.map_err(|which| match which {
                 Aborted::Own => {
-                    self.failure(key, "reading the object that is there was interrupted", true)
+                    let reason = "reading the object that is there was interrupted";
+                    self.failure(key, reason, true)
                 }
                 Aborted::Other => self.broken(key),
             })?;

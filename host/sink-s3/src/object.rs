@@ -175,16 +175,17 @@ impl S3 {
         }
     }
 
+    fn interrupted(&self, key: &str) -> SinkError {
+        let reason = "reading the object that is there was interrupted";
+        self.failure(key, reason, true)
+    }
+
     /// The length of an object, by reading it.
     async fn measured(&self, key: &str) -> Result<u64, SinkError> {
         let missing = || self.failure(key, "the object came and went; try again", true);
         let mut body = BodyReader::new(self.read(key, None).await?.ok_or_else(missing)?);
         let mut size = 0;
-        while let Some(data) = body
-            .next()
-            .await
-            .map_err(|_| self.failure(key, "reading the object that is there was interrupted", true))?
-        {
+        while let Some(data) = body.next().await.map_err(|_| self.interrupted(key))? {
             size += data.len() as u64;
         }
         Ok(size)
@@ -290,7 +291,7 @@ impl S3 {
         };
         let mut there = BodyReader::new(there);
         there.equals(body).await.map_err(|which| match which {
-            Aborted::Own => self.failure(key, "reading the object that is there was interrupted", true),
+            Aborted::Own => self.interrupted(key),
             Aborted::Other => self.broken(key),
         })
     }
