@@ -148,6 +148,20 @@ async fn exports_what_a_web_server_has(folder: &Path) {
         "{wrong}"
     );
 
+    // A portal that shows its log-in page in place of everything is no day without calls.
+    let portal = answering(|_| async {
+        let page = "<!DOCTYPE HTML><html><h1>Log in</h1></html>";
+        Response::new(Full::new(Bytes::from(page)))
+    })
+    .await;
+    let mut behind = config(&format!("{portal}/calls/"));
+    behind["sources"]["calls"]["allow"] = json!([portal]);
+    std::fs::write(&file, behind.to_string()).unwrap();
+    let checked = run_program(&["check", "--config", &file]).await;
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert_eq!(checked.status.code(), Some(1), "{said}");
+    assert!(said.contains("a page of HTML with status 200"), "{said}");
+
     std::fs::write(&file, config(&format!("{url}/calls/")).to_string()).unwrap();
     let ran = run_program_fast(&["run", "--config", &file]).await;
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();

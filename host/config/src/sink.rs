@@ -121,6 +121,9 @@ impl TryFrom<Vec<String>> for Given {
     }
 }
 
+/// The most attempts of a request.
+const MOST_ATTEMPTS: usize = 1000;
+
 /// A value that may be a secret: it is not shown.
 #[derive(Clone, Deserialize, JsonSchema)]
 pub(crate) struct Hidden(String);
@@ -188,6 +191,12 @@ impl Secrets<'_> {
     fn retry(&self, attempts: usize, max_backoff_seconds: u64) -> Result<(), ConfigError> {
         if attempts == 0 {
             let reason = "0 would send no request; give 1 for a single try";
+            return Err(self.error("retry.attempts", reason));
+        }
+        if attempts > MOST_ATTEMPTS {
+            let reason = format!(
+                "{attempts} is more than {MOST_ATTEMPTS}; a sink that is away is waited for anyway"
+            );
             return Err(self.error("retry.attempts", reason));
         }
         self.wait("retry.max_backoff_seconds", max_backoff_seconds, 0)

@@ -74,7 +74,7 @@ pub enum OriginError {
     Unnamed(String),
     /// The source does not name the origin for media: the operator's list can only narrow.
     #[error(
-        "{0} is not an origin that the source names for media; add it to `media_origins` in its `options`"
+        "{0} is not an origin that the source names for media; if its `options` have `media_origins`, add it there"
     )]
     UnnamedMedia(String),
     /// An address inside the network.

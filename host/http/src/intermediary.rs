@@ -13,19 +13,44 @@ pub(super) use recording_host_network::{fault, proxy::demands, shown};
 /// How much of a body is looked at.
 const BEGINNING: usize = 512;
 
-/// Returns true if a request that names what it accepts, or does not, may be answered by a page.
-pub(super) fn accepts_pages(headers: &[(String, String)]) -> bool {
-    let mut accept = headers
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("accept"))
-        .map(|(_, value)| value.to_ascii_lowercase())
-        .peekable();
-    accept.peek().is_none() || accept.any(|value| value.contains("html") || value.contains("*/*"))
+/// The pages that a server may answer a request with itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pages {
+    /// None: an API answers with none.
+    None,
+    /// Those that say that there is nothing at the URL, as web servers do.
+    NotThere,
+    /// All: the request asks for pages.
+    All,
 }
 
-/// Says what answered in place of the API at `url`, if something did; `pages`: the API may answer with pages
-/// itself, as a web server does.
-pub(super) fn answered(url: &Url, response: &Response, pages: bool) -> Option<String> {
+impl Pages {
+    /// Those of a web server, by what the request accepts.
+    pub(super) fn accepted_by(headers: &[(String, String)]) -> Self {
+        let named = headers
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("accept"));
+        let accept: Vec<String> = named.map(|(_, value)| value.to_ascii_lowercase()).collect();
+        if accept.iter().any(|value| value.contains("html")) {
+            Pages::All
+        } else if accept.iter().all(|value| value.contains("*/*")) {
+            Pages::NotThere
+        } else {
+            Pages::None
+        }
+    }
+
+    fn include(self, status: u16) -> bool {
+        match self {
+            Pages::None => false,
+            Pages::NotThere => matches!(status, 404 | 410),
+            Pages::All => true,
+        }
+    }
+}
+
+/// Says what answered in place of the API at `url`, if something did; `pages` may be its own.
+pub(super) fn answered(url: &Url, response: &Response, pages: Pages) -> Option<String> {
     let host = shown(url);
     let status = response.status;
     match status {
@@ -39,7 +64,7 @@ pub(super) fn answered(url: &Url, response: &Response, pages: bool) -> Option<St
         400 | 402 | 406 | 408..=431 => return None,
         _ => {}
     }
-    (!pages && is_page(response)).then(|| {
+    (is_page(response) && !pages.include(status)).then(|| {
         let by = match proxy::of(url) {
             Some(proxy) => format!("the proxy {proxy}, or another"),
             None => "a proxy, a gateway or a portal".to_owned(),
@@ -94,7 +119,7 @@ mod tests {
             (407, "text/plain", ""),
             (511, "text/html", ""),
         ] {
-            let reported = answered(&url, &response(status, kind, body), false);
+            let reported = answered(&url, &response(status, kind, body), Pages::None);
             let reported = reported.unwrap_or_else(|| panic!("{status} {kind}"));
             assert!(reported.contains("api.example.com"), "{reported}");
             assert!(reported.contains(&status.to_string()), "{reported}");
@@ -112,7 +137,7 @@ mod tests {
             (404, "", ""),
         ] {
             assert_eq!(
-                answered(&url, &response(status, kind, body), false),
+                answered(&url, &response(status, kind, body), Pages::None),
                 None,
                 "{status}"
             );
@@ -120,21 +145,39 @@ mod tests {
     }
 
     #[test]
-    fn a_web_server_may_answer_with_pages_of_its_own() {
+    fn a_web_server_says_with_a_page_that_there_is_nothing_and_with_others_where_they_are_asked_for()
+     {
         let url = Url::parse("http://files.example.com/2026-01-05/index.json").unwrap();
-        for status in [200, 401, 403, 404, 410, 500] {
+        let handed_over = |pages, status| {
             let page = response(status, "text/html", "<!doctype html>");
-            assert_eq!(answered(&url, &page, true), None, "{status}");
-        }
-        for status in [407, 511] {
-            let page = response(status, "text/html", "<!doctype html>");
-            assert!(answered(&url, &page, true).is_some(), "{status}");
-        }
-        let accepting = |values: &[&str]| {
-            let header = |value: &&str| ("Accept".to_owned(), (*value).to_owned());
-            accepts_pages(&values.iter().map(header).collect::<Vec<_>>())
+            answered(&url, &page, pages).is_none()
         };
-        assert!(accepting(&[]) && accepting(&["*/*"]) && accepting(&["text/HTML, text/csv"]));
-        assert!(!accepting(&["application/json"]) && !accepting(&["text/csv", "text/plain"]));
+        for status in [404, 410] {
+            assert!(handed_over(Pages::NotThere, status), "{status}");
+        }
+        // A log-in page is not the list that was asked for.
+        for status in [200, 401, 403, 407, 500, 511] {
+            assert!(!handed_over(Pages::NotThere, status), "{status}");
+        }
+        for status in [200, 401, 403, 404, 500] {
+            assert!(handed_over(Pages::All, status), "{status}");
+            assert!(!handed_over(Pages::None, status), "{status}");
+        }
+        assert!(!handed_over(Pages::All, 407) && !handed_over(Pages::All, 511));
+    }
+
+    #[test]
+    fn the_header_accept_says_which_pages_may_be_answers() {
+        for (accept, pages) in [
+            (&[][..], Pages::NotThere),
+            (&["*/*"], Pages::NotThere),
+            (&["text/HTML, text/csv"], Pages::All),
+            (&["application/json"], Pages::None),
+            (&["text/csv", "text/plain"], Pages::None),
+        ] {
+            let header = |value: &&str| ("Accept".to_owned(), (*value).to_owned());
+            let headers: Vec<_> = accept.iter().map(header).collect();
+            assert_eq!(Pages::accepted_by(&headers), pages, "{accept:?}");
+        }
     }
 }

@@ -44,6 +44,7 @@ pub use authenticator::{
 pub use calls::Calls;
 pub use client::ClientError;
 pub use download::{Download, DownloadError, Downloads};
+use intermediary::Pages;
 pub use limit::{Limiter, Limiters, MonthlyRequests, Priority, RequestHalt, RequestLimits};
 pub use month::{CountError, MonthlyCount};
 pub use patience::Patience;
@@ -249,7 +250,10 @@ impl SourceHttp {
         renewed: &mut u32,
     ) -> Attempt {
         let mut url = url.clone();
-        let pages = self.login.is_for_any_server() && intermediary::accepts_pages(&request.headers);
+        let pages = match self.login.is_for_any_server() {
+            true => Pages::accepted_by(&request.headers),
+            false => Pages::None,
+        };
         for hop in 0.. {
             let exchange = self.exchange((kind, priority), &url, request, last);
             let exchanged = match self.is_hasty() {
@@ -273,7 +277,7 @@ impl SourceHttp {
                 self.events.emit(|| Event::Throttled { millis });
             }
             let (status, body) = (response.status, &response.body);
-            let is_page = !pages && intermediary::is_page(&response);
+            let is_page = intermediary::is_page(&response);
             let again = *renewed < RENEWALS && !is_page;
             if again && self.login.refused(&auth, status, body).await {
                 *renewed += 1;
@@ -387,7 +391,7 @@ impl SourceHttp {
         &self,
         url: &Url,
         response: Response,
-        (repeatable, pages): (bool, bool),
+        (repeatable, pages): (bool, Pages),
         priority: Priority,
         last: bool,
     ) -> Attempt {

@@ -207,7 +207,9 @@ impl OAuth {
             let reason = intermediary::redirected(&self.endpoint, &to, why);
             return Err(TokenError::Intermediary { host, reason });
         }
-        if let Some(reason) = intermediary::answered(&self.endpoint, response, false) {
+        if let Some(reason) =
+            intermediary::answered(&self.endpoint, response, intermediary::Pages::None)
+        {
             return Err(TokenError::Intermediary { host, reason });
         }
         if (200..300).contains(&status) {

@@ -137,7 +137,7 @@ impl ReadList {
             }
         };
         match response.status {
-            200 => Ok(self.read(&response.body)),
+            200 => self.read(&response.body),
             // The host has tried it several times by now.
             status @ (429 | 500..) => Err(SourceError::Transient(format!("status {status}"))),
             status => Err(SourceError::Permanent(format!(
@@ -146,11 +146,22 @@ impl ReadList {
         }
     }
 
-    /// Does the work with the lines of the file. A line that cannot be read costs itself alone.
-    fn read(&self, file: &[u8]) -> Step {
+    /// Does the work with the lines of the file. A line that cannot be read costs itself alone; what is no such
+    /// file at all is not one without calls.
+    fn read(&self, file: &[u8]) -> Result<Step, SourceError> {
+        let mut lines = csv::Reader::from_reader(file);
+        let is_list = lines.headers().is_ok_and(|names| {
+            ["id", "start", "recording"]
+                .iter()
+                .all(|wanted| names.iter().any(|name| name == *wanted))
+        });
+        if !is_list {
+            let reason = "the file has no columns `id`, `start` and `recording`; is `url` right?";
+            return Err(SourceError::Permanent(reason.to_owned()));
+        }
         let mut step = Step::then(self.done());
         let (mut calls, mut left_out) = (Vec::new(), Vec::new());
-        for line in csv::Reader::from_reader(file).deserialize::<Call>() {
+        for line in lines.deserialize::<Call>() {
             match line.map(|call| (instant(&call.start), call)) {
                 Ok((Some(start), call)) => calls.push((start, call)),
                 Ok((None, call)) => left_out.push(format!("{} is left out: no start", call.id)),
@@ -197,7 +208,7 @@ impl ReadList {
                     .push(Update::Finding(Finding::good("list", text)));
             }
         }
-        step
+        Ok(step)
     }
 
     fn hand_over(&self, id: &str, call: Option<&Call>, step: &mut Step) {
@@ -287,6 +298,28 @@ mod tests {
             panic!("{:?}", export.notes);
         };
         assert_eq!(note.text, "c-19 is left out: no start");
+    }
+
+    #[test]
+    fn what_is_no_list_of_calls_is_not_one_without_calls() {
+        for body in ["", "Please log in", "<html>\n<p>Log in</p>", "id,start\n"] {
+            let range = TimeRange {
+                from: FROM,
+                until: FROM + DAY,
+            };
+            let name = "find-0".to_owned();
+            let purpose = Purpose::Find(Find { name, range });
+            let mut export = TestDriver::start::<CsvCalls>(OPTIONS, purpose, FROM + DAY).unwrap();
+            let answer = Response {
+                status: 200,
+                headers: Vec::new(),
+                body: body.into(),
+            };
+            assert!(
+                export.run::<CsvCalls>(|_, _| Ok(answer.clone())).is_err(),
+                "{body}"
+            );
+        }
     }
 
     #[test]
