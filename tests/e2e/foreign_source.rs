@@ -87,10 +87,40 @@ async fn a_component_in_javascript_imports_nothing_and_exports_what_a_web_server
 #[ignore = "needs componentize-py, which tests/run installs"]
 async fn a_component_in_python_imports_nothing_and_exports_what_a_web_server_has() {
     let folder = tempfile::tempdir().unwrap();
-    let example =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../component/examples/http-folder-python");
-    build_python(&example, &folder.path().join("http-folder.wasm"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let example = root.join("component/examples/http-folder-python/source.py");
+    let source = std::fs::read_to_string(example).unwrap();
+    // The example, with a bug for one URL.
+    let read = "    base_url = text(options.get(\"base_url\")) or \"\"\n";
+    assert!(source.contains(read));
+    let bug = "    {}[\"nothere\"] if base_url == \"https://bug.example\" else None\n";
+    let source = source.replace(read, &format!("{read}{bug}"));
+    let script = folder.path().join("script");
+    std::fs::create_dir_all(script.join("wit")).unwrap();
+    std::fs::write(script.join("source.py"), source).unwrap();
+    std::fs::copy(
+        root.join("wit/0.2.0/source.wit"),
+        script.join("wit/source.wit"),
+    )
+    .unwrap();
+    let component = folder.path().join("http-folder.wasm");
+    build_python(&script, &component);
+    std::fs::remove_dir_all(&script).unwrap();
     exports_what_a_web_server_has(folder.path()).await;
+
+    let (component, answers) = (component.display(), folder.path().display());
+    let options = json!({ "base_url": "https://bug.example", "interval": "2026-01-05/2026-01-06" });
+    let tried = run_program(&[
+        "inspect",
+        "--try",
+        &answers.to_string(),
+        &component.to_string(),
+        "--options",
+        &options.to_string(),
+    ])
+    .await;
+    let said = String::from_utf8_lossy(&tried.stderr).into_owned();
+    assert!(said.contains("KeyError: 'nothere' (line "), "{said}");
 }
 
 /// Exports the folder of a web server with the component `http-folder.wasm` in `folder`.

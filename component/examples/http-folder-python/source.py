@@ -4,7 +4,7 @@
     {base_url}/2026-01-05/c-17.json      { "start": "2026-01-05T09:00:07Z", "end": ..., "agent": ... }
     {base_url}/2026-01-05/c-17.ogg       the recording
 
-It exports `source` of the world `recording-source` in wit/0.2.0/source.wit and imports nothing: whatever it
+It exports `source` of the world `recording-source` in source.wit, in the folder `wit` and imports nothing: whatever it
 wants, it asks the host for. componentize-py makes the modules `wit_world` and `componentize_py_types` of
 that file.
 """
@@ -12,7 +12,6 @@ that file.
 import functools
 import json
 import re
-import traceback
 from datetime import datetime, timezone
 
 from componentize_py_types import Err, Result
@@ -32,8 +31,11 @@ def guarded(call):
         except Err:
             raise
         except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            text = f"{type(error).__name__}: {error} (line {where.lineno}, in {where.name})"
+            # `traceback` would open files, which a component cannot.
+            where = error.__traceback__
+            while where.tb_next:
+                where = where.tb_next
+            text = f"{type(error).__name__}: {error} (line {where.tb_lineno}, in {where.tb_frame.f_code.co_name})"
             raise Err(wit.SourceError_Permanent(text)) from error
 
     return guard
@@ -115,7 +117,9 @@ def walk(base_url: str, state: dict, event: wit.Event) -> wit.Step:
     if isinstance(event, wit.Event_Response):
         told = body(event.value)
         if state["todo"] is None:
-            # A day without a folder is a day without calls.
+            # A day without a folder is a day without calls; an index of another form is not.
+            if told is not None and not isinstance(told, list):
+                raise Err(wit.SourceError_Permanent(f"the index of {date(state['day'])} is not a list of names"))
             state["todo"] = [name for name in told or [] if is_name(name)]
             if state["counting"]:
                 count = len(state["todo"])
@@ -170,9 +174,11 @@ def check(base_url: str, state: dict, event: wit.Event) -> wit.Step:
         return step(send(index, state))
     value = event.value.value
     told = value.value if isinstance(event.value, Err) else f"status {value.status}"
-    if told in ("status 200", "status 404"):
-        text = f"it answers with {told}; a day without calls may have no index"
-        finding = wit.Finding("server", wit.Verdict.GOOD, text)
+    if told == "status 200":
+        finding = wit.Finding("server", wit.Verdict.GOOD, f"{index} is there")
+    elif told == "status 404":
+        text = f"{index} is not there: either there is no call of today, or `base_url` is wrong"
+        finding = wit.Finding("server", wit.Verdict.DOUBTFUL, text)
     else:
         text = f"{index}: {told}; see whether `base_url` is right and can be read"
         finding = wit.Finding("server", wit.Verdict.BAD, text)
@@ -212,9 +218,12 @@ def body(result: Result[wit.Response, wit.RequestError]):
         error = wit.SourceError_Transient if status >= 500 else wit.SourceError_Permanent
         raise Err(error(f"status {status}"))
     try:
-        return json.loads(result.value.body) if result.value.body else None
+        told = json.loads(result.value.body)
     except ValueError:
-        raise Err(wit.SourceError_Permanent("an index or sidecar is not JSON")) from None
+        told = None
+    if told is None:
+        raise Err(wit.SourceError_Permanent("an index or sidecar is not JSON, or empty"))
+    return told
 
 
 def read(options: str) -> str:

@@ -4,8 +4,8 @@
 //   {base_url}/2026-01-05/c-17.json      { "start": "2026-01-05T09:00:07Z", "end": ..., "agent": ... }
 //   {base_url}/2026-01-05/c-17.ogg       the recording
 //
-// It exports `source` of the world `recording-source` in wit/0.2.0/source.wit and imports nothing: whatever
-// it wants, it asks the host for. docs/write-a-source.md explains it line by line.
+// It exports `source` of the world `recording-source` in source.wit and imports nothing: whatever it
+// wants, it asks the host for.
 
 const DAY = 86_400_000;
 const VERSION = 1;
@@ -90,7 +90,10 @@ function walk(options, state, event) {
   if (event.tag === "response") {
     const told = body(event.val);
     if (state.todo === null) {
-      // A day without a folder is a day without calls.
+      // A day without a folder is a day without calls; an index of another form is not.
+      if (told !== undefined && !Array.isArray(told)) {
+        fail("permanent", `the index of ${date(state.day)} is not a list of names`);
+      }
       state.todo = (told ?? []).filter(isName);
       if (state.counting) {
         const count = state.todo.length;
@@ -102,8 +105,8 @@ function walk(options, state, event) {
       }
     } else {
       const id = state.todo.shift();
-      const start = Date.parse(told?.start);
-      if (Number.isNaN(start)) {
+      const start = instant(told?.start);
+      if (start === undefined) {
         found.notes.push({ level: "warn", text: `${id} is left out: it has no sidecar with a start` });
       } else if (start >= state.from && start < state.until) {
         found.conversations.push(conversation(id, start, told));
@@ -152,23 +155,30 @@ function check(options, state, event) {
   }
   const { tag, val } = event.val;
   const told = tag === "ok" ? `status ${val.status}` : val.val;
-  const finding = ["status 200", "status 404"].includes(told)
-    ? { verdict: "good", text: `it answers with ${told}; a day without calls may have no index` }
-    : { verdict: "bad", text: `${index}: ${told}; see whether \`base_url\` is right and can be read` };
+  const findings = {
+    "status 200": { verdict: "good", text: `${index} is there` },
+    "status 404": {
+      verdict: "doubtful",
+      text: `${index} is not there: either there is no call of today, or \`base_url\` is wrong`,
+    },
+  };
+  const wrong = `${index}: ${told}; see whether \`base_url\` is right and can be read`;
+  const finding = findings[told] ?? { verdict: "bad", text: wrong };
   const updates = [{ tag: "finding", val: { subject: "server", ...finding } }];
   return stepWith({ updates }, { tag: "done", val: keep(state) });
 }
 
 function conversation(id, start, told) {
+  const agent = text(told.agent);
   return {
     id,
     // componentize-qjs takes a number for a u64, not a BigInt; milliseconds are exact in it.
     start,
-    end: told.end ? Date.parse(told.end) : undefined,
-    direction: told.direction,
-    ani: told.from,
-    dnis: told.to,
-    agents: told.agent ? [{ id: told.agent, name: told.agent }] : [],
+    end: instant(told.end),
+    direction: ["inbound", "outbound"].find((known) => known === told.direction),
+    ani: text(told.from),
+    dnis: text(told.to),
+    agents: agent ? [{ id: agent, name: agent }] : [],
     queues: [],
     wrapUpCodes: [],
     tags: [],
@@ -192,9 +202,9 @@ function body(result) {
     fail(status >= 500 ? "transient" : "permanent", `status ${status}`);
   }
   try {
-    return body.length ? JSON.parse(decode(body)) : undefined;
+    return JSON.parse(decode(body));
   } catch {
-    return fail("permanent", "an index or sidecar is not JSON");
+    return fail("permanent", "an index or sidecar is not JSON, or empty");
   }
 }
 
@@ -209,6 +219,17 @@ function read(text) {
     fail("options", { path: "base_url", message: "must be of the form `https://host/folder`" });
   }
   return { base_url: options.base_url.replace(/\/+$/, "") };
+}
+
+/// A value of another type would be a trap: the host takes only texts where the interface has texts.
+function text(value) {
+  return typeof value === "string" ? value : undefined;
+}
+
+/// Milliseconds since 1970; nothing if it is no time.
+function instant(value) {
+  const ms = Date.parse(text(value) ?? "");
+  return Number.isNaN(ms) ? undefined : ms;
 }
 
 /// Names become parts of links and keys: nothing that could lead elsewhere.
@@ -251,8 +272,9 @@ function guarded(call) {
     try {
       return call(...input);
     } catch (error) {
-      const where = (error?.stack ?? "").trim().replace(/\s*\n\s*/g, "; ");
-      throw error?.payload ? error : { payload: { tag: "permanent", val: `${error} (${where})` } };
+      const stack = (error?.stack ?? "").trim().replace(/\s*\n\s*/g, "; ");
+      const where = stack && ` (${stack})`;
+      throw error?.payload ? error : { payload: { tag: "permanent", val: `${error}${where}` } };
     }
   };
 }

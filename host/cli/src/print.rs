@@ -52,7 +52,7 @@ pub(super) fn summary(name: &str, summary: &RunSummary, has_queue: bool) {
     }
     if summary.known_losses > 0 {
         print_line!(
-            "  known losses   {}, named by earlier runs; `status --losses` lists them",
+            "  known losses   {}, named by earlier runs; `status --losses` lists them, `run --retry-failed` takes them up again",
             number(summary.known_losses, "conversation")
         );
     }

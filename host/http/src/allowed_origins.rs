@@ -69,12 +69,12 @@ pub enum OriginError {
     },
     /// The source does not name the origin for its requests: the operator's list can only narrow.
     #[error(
-        "{0} is not an origin that the source names for its requests; check the URLs in its `options`"
+        "{0} is not an origin that the source names for its requests; check the URLs in its `options`, or add it to the origins of its `start` with the role `api`"
     )]
     Unnamed(String),
     /// The source does not name the origin for media: the operator's list can only narrow.
     #[error(
-        "{0} is not an origin that the source names for media; if its `options` have `media_origins`, add it there"
+        "{0} is not an origin that the source names for media; if its `options` have `media_origins`, add it there, else to the origins of its `start` with the role `media`"
     )]
     UnnamedMedia(String),
     /// An address inside the network.

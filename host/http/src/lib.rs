@@ -221,6 +221,14 @@ impl SourceHttp {
     ) -> Result<Response, RequestError> {
         let url = match self.allow.api(&request.url) {
             Ok(url) => url,
+            Err(OriginError::Malformed) => {
+                let host = |sign: &char| sign.is_ascii_alphanumeric() || "-.".contains(*sign);
+                // The rest may be secret.
+                let beginning: String = request.url.chars().take_while(host).take(80).collect();
+                return Err(RequestError::Refused(format!(
+                    "the URL of a request, which begins with `{beginning}`, is not an absolute http or https URL"
+                )));
+            }
             Err(error) => return Err(RequestError::Refused(error.to_string())),
         };
         if let Some(reason) = unsendable(&request.headers) {

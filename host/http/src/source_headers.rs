@@ -53,7 +53,7 @@ fn is_the_sources(name: &str, credentials: RequestCredentials<'_>) -> bool {
 pub fn unsendable(headers: &[(String, String)]) -> Option<String> {
     if let Some((name, _)) = headers.iter().find(|(name, _)| is_smuggling(name)) {
         return Some(format!(
-            "the source gives a header `{}`, which only the host may set",
+            "the source gives a header `{}`, which no source may set; a log-in belongs into the `auth` of its `describe`",
             printable(name)
         ));
     }

@@ -303,7 +303,7 @@ impl SourceComponent {
             .and_then(|source| run(&source, &mut store))
             .map_err(|error| SandboxError::Trap {
                 call,
-                reason: failure::reason(&error),
+                reason: failure::reason(call, &error),
             })
     }
 }

@@ -13,14 +13,14 @@ const MOST_FUNCTIONS: usize = 6;
 const MOST_NAME: usize = 80;
 
 /// The cause of a failed call and what to change.
-pub(crate) fn reason(error: &wasmtime::Error) -> String {
+pub(crate) fn reason(call: &str, error: &wasmtime::Error) -> String {
     let cause = error.root_cause().to_string();
     let text = match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => format!(
             "it used the processor for more than {} seconds; one call should do less, so spread the work over more steps or splits",
             LONGEST_CALL.as_secs()
         ),
-        Some(Trap::UnreachableCodeReached) => "it panicked, threw something other than a `source-error`, or returned a value that is not of its type in the WIT (a missing field, a wrong name of a case, a BigInt from JavaScript). Return an error such as `permanent` with a text instead: a component has nowhere to print. In JavaScript and Python, the code must export `source` by that name, with all functions".to_owned(),
+        Some(Trap::UnreachableCodeReached) => trapped(call).to_owned(),
         Some(Trap::StackOverflow) => {
             "its calls are nested too deeply; look for a recursion without an end".to_owned()
         }
@@ -33,6 +33,18 @@ pub(crate) fn reason(error: &wasmtime::Error) -> String {
     match running(error) {
         names if names.is_empty() => text,
         names => format!("{text} (in {})", names.join(", called by ")),
+    }
+}
+
+/// What a trap may be without any other sign; `call` is the function.
+fn trapped(call: &str) -> &'static str {
+    match call {
+        "describe" => {
+            "it panicked, or the code does not export `source` by that name, or its description is not of the type in the WIT (a missing field, a wrong name of a case)"
+        }
+        _ => {
+            "it panicked, threw something other than a `source-error`, or returned a value that is not of its type in the WIT (a missing field, a wrong name of a case, a BigInt from JavaScript). A component has nowhere to print: return an error such as `permanent` with a text, or in Rust see the message in a test with `TestDriver`"
+        }
     }
 }
 

@@ -84,6 +84,8 @@ impl<'a> Rehearsal<'a> {
     /// # Errors
     /// Names how many rules are broken, answers missing and errors returned.
     pub(super) fn run(mut self, range: TimeRange) -> anyhow::Result<()> {
+        let described = self.component.describe()?;
+        self.broken.extend(rules::of_descriptor(&described));
         println!("find");
         let name = "find-0".to_owned();
         let purpose = Purpose::Find(Find {

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use recording_host_http::{AllowedOrigins, OriginError, unsendable};
 use recording_host_model::{
-    Artifact, ArtifactKey, ConversationRef, Next, Reported, Request, Step, TimeRange, printable,
+    Artifact, ArtifactKey, ConversationRef, Descriptor, Next, Reported, Request, Step, TimeRange,
+    printable,
 };
 
 use super::{rehearsal::Work, show};
@@ -18,6 +19,24 @@ pub(super) fn not_repeated(request: &Request) -> String {
         "stepped with `resume`, the state that awaits the response to {} does not send the same request again: after a crash the split could not be resumed",
         show::url(&request.url)
     )
+}
+
+/// The rules that a description breaks.
+pub(super) fn of_descriptor(descriptor: &Descriptor) -> Vec<String> {
+    let mut broken = Vec::new();
+    let name = &descriptor.name;
+    let sign = |sign: char| sign.is_ascii_lowercase() || sign.is_ascii_digit() || sign == '_';
+    if !name.starts_with(|first: char| first.is_ascii_lowercase()) || !name.chars().all(sign) {
+        broken.push(format!(
+            "the name `{}` is not in snake case, such as `call_list`",
+            show::line(name)
+        ));
+    }
+    let schema = serde_json::from_str::<serde_json::Value>(&descriptor.options_schema);
+    if !schema.is_ok_and(|schema| schema.is_object()) {
+        broken.push("the schema of the options is not a JSON object".to_owned());
+    }
+    broken
 }
 
 /// A URL that the host does not go to.
@@ -208,4 +227,34 @@ pub(super) fn of_refresh(before: &[Artifact], again: &[Artifact]) -> Vec<String>
         )
     });
     lost.chain(other).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use recording_host_model::AuthScheme;
+
+    use super::*;
+
+    #[test]
+    fn a_description_has_a_name_in_snake_case_and_a_schema() {
+        let described = |name: &str, schema: &str| Descriptor {
+            name: name.to_owned(),
+            version: "0.1.0".to_owned(),
+            vendor: "A vendor".to_owned(),
+            options_schema: schema.to_owned(),
+            auth: AuthScheme::None,
+            rate_limit: None,
+            data_classes: Vec::new(),
+        };
+        assert!(of_descriptor(&described("call_list_2", "{}")).is_empty());
+        for name in ["", "Call list", "call-list", "2_calls", "c\u{1b}[31m"] {
+            let [broken] = &of_descriptor(&described(name, "{}"))[..] else {
+                panic!("{name:?}");
+            };
+            assert!(broken.contains("snake case") && !broken.contains('\u{1b}'));
+        }
+        for schema in ["", "[object Object]", "[]", "{"] {
+            assert_eq!(of_descriptor(&described("calls", schema)).len(), 1);
+        }
+    }
 }
