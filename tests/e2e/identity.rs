@@ -87,7 +87,7 @@ fn requests(harness: &Harness) -> (u64, u64, u64) {
     )
 }
 
-async fn go(harness: &Harness, label: &str, config: &Value, sinks: &[&str]) -> Ran {
+async fn run_export(harness: &Harness, label: &str, config: &Value, sinks: &[&str]) -> Ran {
     let before = requests(harness);
     let path = harness.write(config).display().to_string();
     let ran = harness.run_program(&["run", "--config", &path]).await;
@@ -144,24 +144,24 @@ async fn only_what_is_new_is_asked_for_when_the_configuration_changes() {
         config["sources"]["calls"]["options"]["interval"] = json!(text);
     };
     interval(&mut config, "2026-01-05/2026-01-08");
-    let first = go(&harness, "3 days", &config, &["lake"]).await;
+    let first = run_export(&harness, "3 days", &config, &["lake"]).await;
     assert!(first.submits > 0 && first.pages >= 3);
 
     config["sources"]["calls"]["options"]["poll_seconds"] = json!(5);
     config["sources"]["calls"]["options"]["mode"] = json!("recordings");
     config["concurrency"] = json!({ "splits": 20 });
-    let spelled = go(&harness, "defaults spelled out", &config, &["lake"]).await;
+    let spelled = run_export(&harness, "defaults spelled out", &config, &["lake"]).await;
     assert_eq!(spelled.calls, 0);
     assert_eq!(spelled.rows, first.rows);
 
     interval(&mut config, "2026-01-05/2026-01-12");
-    let widened = go(&harness, "widened to 7 days", &config, &["lake"]).await;
+    let widened = run_export(&harness, "widened to 7 days", &config, &["lake"]).await;
     let new = 300_u64;
     assert!(widened.submits <= new.div_ceil(100), "{}", widened.submits);
     assert!(widened.pages <= first.pages + 4, "{}", widened.pages);
 
     config["sinks"]["copy"] = sink(&harness, "copy");
-    let added = go(&harness, "a sink added", &config, &["lake", "copy"]).await;
+    let added = run_export(&harness, "a sink added", &config, &["lake", "copy"]).await;
     assert_eq!(added.rows["lake"], widened.rows["lake"]);
     assert_eq!(added.rows["copy"], widened.rows["lake"]);
     assert!(added.submits <= 3, "{}", added.submits);
@@ -181,7 +181,7 @@ async fn only_what_is_new_is_asked_for_when_the_configuration_changes() {
     let given = options.unwrap().remove("lanes").unwrap();
     config["sources"]["calls"]["options"]["parallelism"] = given;
     config["sources"]["calls"]["options"]["poll_seconds"] = json!(9);
-    let again = go(&harness, "run again", &config, &["lake", "copy"]).await;
+    let again = run_export(&harness, "run again", &config, &["lake", "copy"]).await;
     assert_eq!((again.calls, &again.rows), (0, &added.rows));
 }
 
@@ -190,7 +190,7 @@ async fn another_selection_is_said_and_does_not_fetch_what_receipts_prove() {
     let harness = harness().await;
     let mut config = harness.config_to(sink(&harness, "lake"));
     config["sources"]["calls"]["options"]["media"] = json!(["voice"]);
-    let voice = go(&harness, "voice alone", &config, &["lake"]).await;
+    let voice = run_export(&harness, "voice alone", &config, &["lake"]).await;
     config["sources"]["calls"]["options"]["media"] = json!(["voice", "chat"]);
     let path = harness.write(&config).display().to_string();
     let before = requests(&harness);
@@ -222,7 +222,7 @@ async fn another_layout_fills_its_sink_anew_and_touches_no_other() {
     let harness = harness().await;
     let mut config = harness.config_to(sink(&harness, "lake"));
     config["sinks"]["copy"] = sink(&harness, "copy");
-    let first = go(&harness, "two sinks", &config, &["lake", "copy"]).await;
+    let first = run_export(&harness, "two sinks", &config, &["lake", "copy"]).await;
     let lake = crate::support::files(&harness.folder.path().join("lake"));
     config["sinks"]["copy"]["layout"] = json!("flat");
     let path = harness.write(&config).display().to_string();

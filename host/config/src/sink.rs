@@ -122,7 +122,7 @@ impl TryFrom<Vec<String>> for Given {
 }
 
 /// The most attempts of a request.
-const MOST_ATTEMPTS: usize = 1000;
+const MOST_ATTEMPTS: usize = u32::MAX as usize;
 
 /// A value that may be a secret: it is not shown.
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -194,9 +194,7 @@ impl Secrets<'_> {
             return Err(self.error("retry.attempts", reason));
         }
         if attempts > MOST_ATTEMPTS {
-            let reason = format!(
-                "{attempts} is more than {MOST_ATTEMPTS}; a sink that is away is waited for anyway"
-            );
+            let reason = format!("{attempts} is more than {MOST_ATTEMPTS}");
             return Err(self.error("retry.attempts", reason));
         }
         self.wait("retry.max_backoff_seconds", max_backoff_seconds, 0)

@@ -5,8 +5,8 @@
 //! with a key of its owner's. If that is asked for, the bytes are compared with a tag that looks like one.
 //! It may be something else all the same: bytes that come twice alike are those that the origin has.
 
-mod ask;
 mod decoder;
+mod request;
 
 use std::{
     collections::HashMap,
@@ -173,7 +173,7 @@ impl Downloads {
         }
         // A link is signed for GET: HEAD would be refused.
         let first = [("range", "bytes=0-0".to_owned())];
-        let (_, response) = self.ask(artifact, &first).await.ok()?;
+        let (_, response) = self.follow(artifact, &first).await.ok()?;
         match text(response.headers(), "content-range") {
             // `bytes 0-0/1234`
             Some(range) => range.rsplit('/').next()?.parse().ok(),
@@ -425,7 +425,7 @@ impl Downloads {
             ]
         });
         let rest = rest.as_ref().map_or(&[][..], |rest| &rest[..]);
-        let (proof, response) = self.ask(artifact, rest).await?;
+        let (proof, response) = self.follow(artifact, rest).await?;
         let status = response.status();
         self.backpressure.on_response(status.as_u16());
         if retry::is_retryable(status.as_u16()) {

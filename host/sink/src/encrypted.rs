@@ -22,7 +22,7 @@ use crate::encryption::Recipients;
 use recording_host_model::ENCRYPTED_SUFFIX;
 
 /// A sink whose objects are encrypted, all but those that are meant to be
-/// [`clear`](PutOptions::plaintext). The one below must replace objects when it is told to.
+/// [`plaintext`](PutOptions::plaintext). The one below must replace objects when it is told to.
 #[derive(Debug)]
 pub struct Encrypted {
     below: Arc<dyn Sink>,

@@ -18,9 +18,9 @@ pub(super) async fn put(
 ) -> Result<ObjectDigest, SinkError> {
     let (feed, body) = Body::channel();
     let writing = spawn_blocking(move || {
-        let mut passing = BodyWriter::new(feed);
-        write(&mut passing)?;
-        passing.end()
+        let mut writer = BodyWriter::new(feed);
+        write(&mut writer)?;
+        writer.end()
     });
     let info = PutOptions {
         content_type: content_type.to_owned(),

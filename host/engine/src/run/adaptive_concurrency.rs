@@ -60,7 +60,7 @@ struct Window {
     ends: f64,
     through: f64,
     /// True if there was less to do than is allowed.
-    short: bool,
+    idle: bool,
 }
 
 impl Window {
@@ -69,7 +69,7 @@ impl Window {
             began,
             ends: 0.0,
             through: 0.0,
-            short: false,
+            idle: false,
         }
     }
 }
@@ -100,7 +100,7 @@ impl AdaptiveConcurrency {
 
     /// Notes that fewer are under way than may be, for lack of work.
     pub(super) fn on_idle(&mut self) {
-        self.window.short = true;
+        self.window.idle = true;
     }
 
     /// Notes how often less was wanted since the beginning of time, by all sinks and origins.
@@ -138,7 +138,7 @@ impl AdaptiveConcurrency {
             return;
         }
         let window = std::mem::replace(&mut self.window, Window::new(now));
-        if !window.short {
+        if !window.idle {
             self.adjust(window.through / lasted.as_secs_f64(), now);
         }
     }
@@ -241,7 +241,7 @@ mod tests {
             self.events.insert(event);
         }
 
-        fn go(&mut self, server: &Server, time: Duration) {
+        fn run(&mut self, server: &Server, time: Duration) {
             let end = self.now + time;
             (self.done, self.refused, self.highest) = (0, 0, 0);
             let mut signs = self.pace.signs;
@@ -276,11 +276,11 @@ mod tests {
         for times in [(100, 100), (20, 2000)] {
             let mut course = Course::new(64);
             assert_eq!(course.pace.limit(), START);
-            course.go(&Server { times, ..FREE }, 2 * MINUTE);
+            course.run(&Server { times, ..FREE }, 2 * MINUTE);
             assert_eq!(course.pace.limit(), 64, "{times:?}");
         }
         let mut course = Course::new(5);
-        course.go(&FREE, MINUTE);
+        course.run(&FREE, MINUTE);
         assert_eq!(course.highest, 5);
     }
 
@@ -288,7 +288,7 @@ mod tests {
     fn it_goes_back_when_more_brings_nothing() {
         for times in [(100, 100), (20, 400)] {
             let mut course = Course::new(64);
-            course.go(
+            course.run(
                 &Server {
                     knee: 16,
                     times,
@@ -306,8 +306,8 @@ mod tests {
         for takes in [1, 4, 12, 40] {
             let mut course = Course::new(64);
             let server = Server { takes, ..FREE };
-            course.go(&server, MINUTE);
-            course.go(&server, 5 * MINUTE);
+            course.run(&server, MINUTE);
+            course.run(&server, 5 * MINUTE);
             let (tried, most) = (course.done + course.refused, takes as u64 * 10 * 300);
             assert!(course.refused * 100 < tried, "{takes}: {}", course.refused);
             assert!(course.done * 10 > most * 9, "{takes}: {}", course.done);
@@ -317,11 +317,11 @@ mod tests {
     #[test]
     fn it_recovers_when_nobody_asks_for_less_any_more() {
         let mut course = Course::new(64);
-        course.go(&Server { takes: 1, ..FREE }, MINUTE);
+        course.run(&Server { takes: 1, ..FREE }, MINUTE);
         assert!(course.pace.limit() <= 2);
-        course.go(&FREE, MINUTE);
+        course.run(&FREE, MINUTE);
         assert!(course.pace.limit() >= START, "{}", course.pace.limit());
-        course.go(&FREE, 2 * MINUTE);
+        course.run(&FREE, 2 * MINUTE);
         assert_eq!(course.pace.limit(), 64);
     }
 

@@ -27,7 +27,7 @@ impl Downloads {
 
     /// Asks for an artifact with these further headers, wherever it is redirected to; each place is checked
     /// as the first one is. Returns the credentials that were sent to the last of them, too.
-    pub(super) async fn ask(
+    pub(super) async fn follow(
         &self,
         artifact: &Artifact,
         more: &[(&str, String)],
