@@ -34,14 +34,22 @@ const SMALL: usize = 8 << 20;
 pub struct HttpSinkConfig {
     /// The URL, with `{key}` at the end of its path.
     pub url: Template,
-    /// The method.
-    pub method: Verb,
     /// How the sender proves who it is.
     pub auth: Option<Auth>,
     /// Further headers.
     pub headers: Vec<(HeaderName, SecretString)>,
     /// The certificate that is shown to the server, and authorities of one's own.
     pub tls: ClientTls,
+    /// The form of requests, and how long they may take.
+    pub options: HttpOptions,
+}
+
+/// The form of requests, and how long they may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpOptions {
+    /// The method of the requests.
+    pub method: Verb,
     /// How requests are repeated.
     pub retry: Retry,
     /// How long is waited.
@@ -180,8 +188,10 @@ impl Http {
             .user_agent(concat!("recording-host/", env!("CARGO_PKG_VERSION")))
             // A redirect could lead credentials and recordings anywhere.
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(settings.timeout.connect_seconds))
-            .read_timeout(Duration::from_secs(settings.timeout.read_seconds))
+            .connect_timeout(Duration::from_secs(
+                settings.options.timeout.connect_seconds,
+            ))
+            .read_timeout(Duration::from_secs(settings.options.timeout.read_seconds))
             .build()
             .map_err(|error| failure(error.to_string()))?;
         Ok(Http {
@@ -219,7 +229,7 @@ impl Http {
         size: Option<u64>,
         body: reqwest::Body,
     ) -> Result<Option<String>, (SinkError, Option<Duration>)> {
-        let method = match self.settings.method {
+        let method = match self.settings.options.method {
             Verb::Put => Method::PUT,
             Verb::Post => Method::POST,
         };
@@ -286,7 +296,7 @@ impl Http {
         data: Segments,
     ) -> Result<PutResult, SinkError> {
         let size = data.len() as u64;
-        let most = Duration::from_secs(self.settings.retry.max_backoff_seconds);
+        let most = Duration::from_secs(self.settings.options.retry.max_backoff_seconds);
         let mut tried = 0;
         loop {
             tried += 1;
@@ -304,7 +314,9 @@ impl Http {
                         encrypted: None,
                     });
                 }
-                Err((error, pause)) if error.retryable && tried < self.settings.retry.attempts => {
+                Err((error, pause))
+                    if error.retryable && tried < self.settings.options.retry.attempts =>
+                {
                     let growing = Duration::from_millis(200 << tried.min(16));
                     let longest = pause.unwrap_or(growing).min(most);
                     let drawn = rand::random_range(0.5..=1.0);

@@ -11,7 +11,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{ConfigError, Secrets, key, registry::SinkKeys, value};
+use super::{
+    ConfigError, Secrets, key,
+    registry::{SinkKeys, SinkParts},
+    value,
+};
 use crate::{
     location::Location,
     parse::{parse, parts},
@@ -83,9 +87,8 @@ pub(super) struct BucketSink<K: BucketKeys> {
     keys: K,
 }
 
-impl<K: BucketKeys> BucketSink<K> {
-    /// The schema of all keys.
-    pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
+impl<K: BucketKeys> SinkParts for BucketSink<K> {
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
         let mut all = K::json_schema(generator).to_value();
         let mut objects = ObjectOptions::json_schema(generator).to_value();
         if let Some(keys) = objects["properties"].as_object_mut() {
@@ -96,11 +99,7 @@ impl<K: BucketKeys> BucketSink<K> {
         Schema::try_from(all).unwrap_or_default()
     }
 
-    /// Reads the keys; `known` are the schemas of all.
-    ///
-    /// # Errors
-    /// The key that is unknown, missing, or of a wrong type.
-    pub(super) fn read(
+    fn read(
         at: &str,
         mut table: Map<String, Value>,
         known: &Map<String, Value>,
@@ -112,7 +111,9 @@ impl<K: BucketKeys> BucketSink<K> {
             keys: parse(at, Value::Object(table))?,
         })
     }
+}
 
+impl<K: BucketKeys> BucketSink<K> {
     fn settings(&self, secrets: &Secrets<'_>) -> Result<K::Settings, ConfigError> {
         secrets.server("endpoint", K::bucket_location(&self.given).endpoint)?;
         value::objects(&self.objects).map_err(|(at, reason)| secrets.error(&at, reason))?;

@@ -5,29 +5,41 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use recording_host_model::hex;
 use recording_host_sink::{
-    Retry, Sink,
-    http::{Auth, Http, HttpSinkConfig, HttpTimeout, Template, Verb},
+    Sink,
+    http::{Auth, Http, HttpOptions, HttpSinkConfig, Template},
 };
 use reqwest::header::{HeaderName, HeaderValue};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys};
-use crate::{location::Location, tls::TlsKeys};
+use super::{
+    ConfigError, Hidden, Secrets, key,
+    registry::{SinkKeys, SinkParts},
+};
+use crate::{
+    location::Location,
+    parse::{parse, parts},
+    tls::TlsKeys,
+};
+
+/// All keys of a sink of type `http`.
+#[derive(Debug)]
+pub(super) struct HttpSink {
+    options: HttpOptions,
+    keys: HttpKeys,
+}
 
 /// Each object a request to a server of your own.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct HttpKeys {
+struct HttpKeys {
     /// Where objects are sent, with `{key}` at the end of the path.
     #[schemars(example = &"https://archive.example.com/calls/{key}")]
     url: Hidden,
-    /// The method of the requests.
-    #[serde(default)]
-    method: Verb,
     /// How the sender proves who it is.
     auth: Option<AuthKeys>,
     /// Further headers, by name.
@@ -37,12 +49,6 @@ pub(super) struct HttpKeys {
     /// The certificate that is shown to the server, and authorities of one's own.
     #[serde(default)]
     tls: TlsKeys,
-    /// How requests are repeated.
-    #[serde(default)]
-    retry: Retry,
-    /// How long is waited.
-    #[serde(default)]
-    timeout: HttpTimeout,
 }
 
 /// Headers that say where a request goes and where it ends: two of one cost every upload.
@@ -87,15 +93,25 @@ enum AuthKeys {
     },
 }
 
-impl HttpKeys {
+impl HttpSink {
     fn settings(&self, secrets: &Secrets) -> Result<HttpSinkConfig, ConfigError> {
+        let HttpOptions { retry, timeout, .. } = self.options;
+        secrets.retry(retry.attempts, retry.max_backoff_seconds)?;
+        secrets.wait("timeout.connect_seconds", timeout.connect_seconds, 1)?;
+        secrets.wait("timeout.read_seconds", timeout.read_seconds, 1)?;
+        self.keys.settings(self.options, secrets)
+    }
+}
+
+impl HttpKeys {
+    fn settings(
+        &self,
+        options: HttpOptions,
+        secrets: &Secrets,
+    ) -> Result<HttpSinkConfig, ConfigError> {
         let url = secrets.get("url", &self.url)?;
         let url =
             Template::new(url.expose_secret()).map_err(|reason| secrets.error("url", reason))?;
-        secrets.retry(self.retry.attempts, self.retry.max_backoff_seconds)?;
-        let timeout = self.timeout;
-        secrets.wait("timeout.connect_seconds", timeout.connect_seconds, 1)?;
-        secrets.wait("timeout.read_seconds", timeout.read_seconds, 1)?;
         let mut headers = Vec::new();
         let mut add = |at: &str, name: &str, value: &Hidden| {
             let header = HeaderName::try_from(name)
@@ -130,12 +146,10 @@ impl HttpKeys {
         };
         Ok(HttpSinkConfig {
             url,
-            method: self.method,
             auth,
             headers,
             tls: self.tls.settings(secrets, "tls")?,
-            retry: self.retry,
-            timeout: self.timeout,
+            options,
         })
     }
 }
@@ -147,8 +161,28 @@ fn hidden(url: &Url) -> Location {
     })
 }
 
+impl SinkParts for HttpSink {
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut all = HttpKeys::json_schema(generator).to_value();
+        parts::join(&mut all, &HttpOptions::json_schema(generator).to_value());
+        Schema::try_from(all).unwrap_or_default()
+    }
+
+    fn read(
+        at: &str,
+        mut table: Map<String, Value>,
+        known: &Map<String, Value>,
+    ) -> Result<Self, ConfigError> {
+        parts::refuse_others(at, &table, known)?;
+        Ok(HttpSink {
+            options: parts::take(at, &mut table)?,
+            keys: parse(at, Value::Object(table))?,
+        })
+    }
+}
+
 #[async_trait]
-impl SinkKeys for HttpKeys {
+impl SinkKeys for HttpSink {
     fn location_key(&self) -> &'static str {
         "url"
     }
@@ -156,15 +190,15 @@ impl SinkKeys for HttpKeys {
     /// The URL's beginning. One that stands here in plain text may hold a secret all the same, so
     /// that its path is given as a digest; a reference to a secret is given as it is.
     fn location(&self) -> Location {
-        match Template::new(&self.url.0) {
+        match Template::new(&self.keys.url.0) {
             Ok(url) => hidden(url.base()),
-            Err(_) => Location::named("http", &self.url.0),
+            Err(_) => Location::named("http", &self.keys.url.0),
         }
     }
 
     /// The URL's beginning, with a secret looked up.
     fn revealed_location(&self, secrets: &Secrets<'_>) -> Result<Location, ConfigError> {
-        let url = secrets.get("url", &self.url)?;
+        let url = secrets.get("url", &self.keys.url)?;
         let url =
             Template::new(url.expose_secret()).map_err(|reason| secrets.error("url", reason))?;
         Ok(hidden(url.base()))

@@ -10,12 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{
-    ConfigError, Secrets,
-    bucket::{BucketKeys, BucketSink},
-    former_name::FormerName,
-    key, parse,
-};
+use super::{ConfigError, Secrets, bucket::BucketSink, former_name::FormerName, key, parse};
 use crate::location::Location;
 
 /// The keys of one type of sinks, and what is made of them.
@@ -52,7 +47,7 @@ pub(super) trait SinkKeys: std::fmt::Debug + Send + Sync {
         false
     }
 
-    /// The value of [`location_key`](Self::place_key) if that is the name of a bucket, or of whatever a server calls
+    /// The value of [`location_key`](Self::location_key) if that is the name of a bucket, or of whatever a server calls
     /// one.
     fn bucket(&self) -> Option<&str> {
         None
@@ -80,6 +75,22 @@ pub(super) trait SinkKeys: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// As [`validate`](Self::validate), and what the sink itself refuses.
     async fn open(&self, secrets: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError>;
+}
+
+/// The keys of a type of sinks whose table several types read, each its own keys.
+pub(super) trait SinkParts: SinkKeys + Sized {
+    /// The schema of all keys.
+    fn schema(generator: &mut SchemaGenerator) -> Schema;
+
+    /// Reads the keys of a sink that stands at `at` in the configuration; `known` are the schemas of all.
+    ///
+    /// # Errors
+    /// The key that is unknown, missing, or of a wrong type.
+    fn read(
+        at: &str,
+        table: Map<String, Value>,
+        known: &Map<String, Value>,
+    ) -> Result<Self, ConfigError>;
 }
 
 /// A type of sinks.
@@ -111,11 +122,10 @@ impl Built {
         }
     }
 
-    /// A sink that stores objects in a bucket.
-    const fn bucket<K: BucketKeys>() -> Self {
+    const fn of_parts<K: SinkParts + 'static>() -> Self {
         Built {
-            schema: BucketSink::<K>::schema,
-            read: |at, keys, known| Ok(Box::new(BucketSink::<K>::read(at, keys, known)?)),
+            schema: K::schema,
+            read: |at, keys, known| Ok(Box::new(K::read(at, keys, known)?)),
         }
     }
 }
@@ -143,18 +153,30 @@ macro_rules! sink {
 
 /// All types, in the order in which they are listed.
 const TYPES: &[SinkType] = &[
-    sink!("s3", Built::bucket::<super::s3::S3Keys>(), "s3"),
+    sink!(
+        "s3",
+        Built::of_parts::<BucketSink<super::s3::S3Keys>>(),
+        "s3"
+    ),
     sink!(
         "filesystem",
         Built::of::<super::filesystem::FilesystemKeys>()
     ),
-    sink!("gcs", Built::bucket::<super::gcs::GcsKeys>(), "sink-gcs"),
+    sink!(
+        "gcs",
+        Built::of_parts::<BucketSink<super::gcs::GcsKeys>>(),
+        "sink-gcs"
+    ),
     sink!(
         "azure_blob",
-        Built::bucket::<super::azure_blob::AzureKeys>(),
+        Built::of_parts::<BucketSink<super::azure_blob::AzureKeys>>(),
         "sink-azure-blob"
     ),
-    sink!("http", Built::of::<super::http::HttpKeys>(), "sink-http"),
+    sink!(
+        "http",
+        Built::of_parts::<super::http::HttpSink>(),
+        "sink-http"
+    ),
     sink!("stdout", Built::of::<super::stdout::StdoutKeys>()),
 ];
 
