@@ -145,10 +145,7 @@ impl Queue {
         self.transaction(move |tx| {
             tx.prepare_cached("UPDATE search SET done = ?1 WHERE done IS NULL")?
                 .execute([now as i64])?;
-            let until: Option<i64> = tx
-                .prepare_cached("SELECT max(until) FROM search")?
-                .query_row([], |row| row.get(0))?;
-            set(tx, "watermark", until.unwrap_or_default())?;
+            set_watermark(tx)?;
             // An export that follows its source never stops searching: what a later search covers goes, and
             // one that continues another is joined with it.
             tx.execute(
@@ -193,7 +190,7 @@ impl Queue {
                 "UPDATE search SET until = ?1 WHERE done IS NOT NULL AND until > ?1",
                 [from as i64],
             )?;
-            Ok(())
+            set_watermark(tx)
         })
         .await
     }
@@ -333,6 +330,19 @@ const OVERLAP: usize = 8;
 
 /// How many ranges are kept apart before they are joined.
 const MANY: i64 = 64;
+
+/// Notes up to when conversations have been searched, if any search is over.
+fn set_watermark(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<()> {
+    let until: Option<i64> = tx
+        .prepare_cached("SELECT max(until) FROM search WHERE done IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    match until {
+        Some(until) => set(tx, "watermark", until),
+        None => tx
+            .execute("DELETE FROM counted WHERE name = 'watermark'", [])
+            .map(drop),
+    }
+}
 
 /// Joins with a search the earlier ones that it continues.
 fn join_earlier(tx: &rusqlite::Transaction<'_>, number: i64, start: i64) -> rusqlite::Result<()> {
