@@ -169,7 +169,8 @@ impl Queue {
                         row.get::<_, String>(0)
                     })
                     .optional()?
-                    .and_then(|until| until.parse().ok()),
+                    .and_then(|until| until.parse().ok())
+                    .filter(|until| *until > 0),
                 next_split: number("SELECT min(due) FROM split WHERE status = 'open'")?,
                 wanted: number(&format!("SELECT count(*) {wanted}"))?.unwrap_or_default(),
                 next_wanted: number(&format!("SELECT min(due) {wanted}"))?,
