@@ -208,6 +208,17 @@ fn join(tx: &Transaction<'_>, day: &str, group: &[i64], sinks: &[String]) -> rus
     Ok(())
 }
 
+/// Has what segments replace give way in a sink, too, that is to get them besides those they were closed
+/// for: a segment says the same for each.
+pub(super) fn replace_in(tx: &Transaction<'_>, sink: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT OR IGNORE INTO replaced SELECT DISTINCT replaced.segment, ?1, by FROM replaced
+         JOIN filing ON filing.segment = by AND filing.sink = ?1",
+    )?
+    .execute([sink])
+    .map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

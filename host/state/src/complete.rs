@@ -91,8 +91,8 @@ impl Queue {
     }
 
     /// Gives conversations that were fetched, and for which nothing is left to do, the outcome that
-    /// the source owes us: failed. Artifacts without a link fail too. Returns how many conversations
-    /// there were.
+    /// the source owes us: failed. Artifacts without a link fail too. Returns how many of both there
+    /// were.
     ///
     /// # Errors
     /// [`QueueError`].

@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Queue, QueueError};
+use super::{Queue, QueueError, compact::replace_in};
 
 /// How hard receipts are compressed: fast rather than small.
 const LEVEL: i32 = 1;
@@ -66,8 +66,8 @@ impl Queue {
     pub async fn expect_filing(&self, segment: i64, sink: String) -> Result<(), QueueError> {
         self.transaction(move |tx| {
             tx.prepare_cached("INSERT OR IGNORE INTO filing (segment, sink) VALUES (?1, ?2)")?
-                .execute(params![segment, sink])
-                .map(drop)
+                .execute(params![segment, sink])?;
+            replace_in(tx, &sink)
         })
         .await
     }

@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Queue, QueueError, fetch::FiledCounts, life_cycle::stage, object_row, seal::forget};
+use super::{
+    Queue, QueueError, compact::replace_in, fetch::FiledCounts, life_cycle::stage, object_row,
+    seal::forget,
+};
 use recording_host_model::{ConversationRecord, Object, Outcome};
 use release::{joined, release};
 
@@ -88,8 +91,12 @@ impl Queue {
     pub async fn lapse(&self, present: Vec<String>) -> Result<(), QueueError> {
         self.transaction(move |tx| {
             let joined = joined(tx)?;
+            // One may be waited for and not be known: it was away since the first segment was sealed for it.
             let known: Vec<String> = tx
-                .prepare_cached("SELECT name FROM sink")?
+                .prepare_cached(
+                    "SELECT name FROM sink UNION SELECT sink FROM backlog UNION SELECT sink FROM filing
+                     UNION SELECT sink FROM wanting UNION SELECT sink FROM replaced",
+                )?
                 .query_map([], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
             for name in known.iter().filter(|name| !present.contains(name)) {
@@ -129,8 +136,15 @@ impl Queue {
     /// [`QueueError`].
     pub async fn has_stored(&self) -> Result<bool, QueueError> {
         self.transaction(|tx| {
+            // A bundle stays known when all of its conversations are filed: it may be handed over again.
             tx.query_row(
-                "SELECT EXISTS (SELECT 1 FROM artifact WHERE status = 'stored')",
+                concat!(
+                    "SELECT EXISTS (SELECT 1 FROM artifact AS a WHERE status = 'stored' AND
+                     (conversation IS NOT NULL OR EXISTS (SELECT 1 FROM conversation AS c
+                      WHERE c.bundle = a.key AND NOT (",
+                    stage!(InEverySink),
+                    "))))"
+                ),
                 [],
                 |row| row.get(0),
             )
@@ -179,6 +193,7 @@ impl Queue {
                  SELECT DISTINCT segment, ?1 FROM conversation WHERE ", stage!(Sealed)),
             )?
             .execute([&sink])?;
+            replace_in(tx, &sink)?;
             keep_none(tx)?;
             // The archive's text about itself may be gone, too.
             tx.prepare_cached("DELETE FROM meta WHERE name = 'readme:' || ?1")?
