@@ -23,6 +23,7 @@
 
 mod claims;
 mod commits;
+pub mod ledger;
 mod splits;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,8 @@
 //! filed in, and the sinks, in the order in which a conversation meets them.
 //!
 //! [`Queue`] keeps it in SQLite, beside the splits; whoever works on an export has it as a [`Ledger`]. Each
-//! call below guarantees:
+//! call below guarantees the following, which [`conformance::ledger`](crate::conformance::ledger) checks of
+//! every implementation:
 //!
 //! - **Atomic.** A call has all of its effect or none, at a crash too. Where it begins or ends work, the
 //!   splits are in the same transaction: [`search`](Discovery::search), [`fetch`](Fetching::fetch),
@@ -39,12 +40,20 @@ pub trait Ledger: Discovery + Fetching + Filing + Sinks + Repair + Report + fmt:
 
 impl<T: Discovery + Fetching + Filing + Sinks + Repair + Report + fmt::Debug> Ledger for T {}
 
+/// A ledger that leaves to another one what it does not do itself.
+#[cfg(test)]
+pub(crate) trait Delegate: Send + Sync {
+    /// The other one.
+    fn delegate(&self) -> &dyn Ledger;
+}
+
 /// Declares a part of the ledger, each method with what it is for, its arguments and its answer, and has
-/// [`Queue`] answer it by its own method of the same name.
+/// [`Queue`] answer it by its own method of the same name. For tests there is the same part of a ledger
+/// that delegates each method unless it has its own.
 macro_rules! part {
     (
         $(#[$about_part:meta])*
-        $part:ident {
+        $part:ident, $delegate:ident {
             $($(#[$about:meta])* $method:ident($($name:ident: $type:ty),*) -> $answer:ty;)*
         }
     ) => {
@@ -68,12 +77,32 @@ macro_rules! part {
                 }
             )*
         }
+
+        #[cfg(test)]
+        #[async_trait]
+        pub(crate) trait $delegate: Delegate {
+            $(
+                async fn $method(&self, $($name: $type),*) -> Result<$answer, QueueError> {
+                    self.delegate().$method($($name),*).await
+                }
+            )*
+        }
+
+        #[cfg(test)]
+        #[async_trait]
+        impl<T: $delegate> $part for T {
+            $(
+                async fn $method(&self, $($name: $type),*) -> Result<$answer, QueueError> {
+                    $delegate::$method(self, $($name),*).await
+                }
+            )*
+        }
     };
 }
 
 part! {
     /// Which ranges of time were searched, and what is known of the conversations in them.
-    Discovery {
+    Discovery, DelegateDiscovery {
         /// The results of the searches.
         searched() -> Searched;
         /// Notes that the whole interval is to be searched once more.
@@ -105,7 +134,7 @@ part! {
 
 part! {
     /// From wanted to completed: fetches, and what became of the artifacts that they hand over.
-    Fetching {
+    Fetching, DelegateFetching {
         /// Chooses conversations for the next fetch, without beginning it; see [`Queue::next_batch`].
         next_batch(export: &str, most: usize, any: bool, now: u64) -> Option<(String, Vec<ConversationRef>)>;
         /// Begins a fetch of conversations; returns the ids of the splits that are new.
@@ -140,7 +169,7 @@ part! {
 
 part! {
     /// From completed to filed: segments, their receipts, and what takes the place of small ones.
-    Filing {
+    Filing, DelegateFiling {
         /// Seals segments of what is completed, to be filed in sinks.
         seal_segments(least: usize, most: usize, sinks: Vec<String>) -> ();
         /// The segments that are sealed and not filed in every sink, with those they can be filed in.
@@ -186,7 +215,7 @@ part! {
 
 part! {
     /// The sinks that the export has known, and what some of them lack that others have.
-    Sinks {
+    Sinks, DelegateSinks {
         /// The sinks that the export has known.
         sinks() -> Vec<KnownSink>;
         /// Notes a sink as it is now.
@@ -220,7 +249,7 @@ part! {
 
 part! {
     /// The proofs in receipts, and the work that is done where they are missing.
-    Repair {
+    Repair, DelegateRepair {
         /// Takes over what receipts prove; returns how many conversations are done with.
         recover(
             proven: Vec<ReceiptSummary>,
@@ -243,7 +272,7 @@ part! {
 
 part! {
     /// How far the export is, and what it says of itself.
-    Report {
+    Report, DelegateReport {
         /// How far the export is.
         progress() -> Progress;
         /// The work that waits, and the size of what is kept.

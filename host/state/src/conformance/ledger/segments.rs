@@ -1,0 +1,233 @@
+//! From completed to sealed: a segment takes what is completed, once, and stays as it is.
+
+use std::collections::BTreeMap;
+
+use super::{
+    super::{Failure, NOW},
+    LedgerFixture,
+    export::{DAY, DAY_MS, Export, SINKS, SIZE, conversation, texts},
+};
+use crate::SupersededSegment;
+
+/// A day after all of the conversations.
+const AFTER: &str = "2030-01-01";
+
+/// The ids of the conversations of a segment.
+async fn ids(export: &Export, number: i64) -> Result<String, Failure> {
+    let segment = export.ok(export.reader.segment(number).await)?;
+    Ok(segment.conversations.into_iter().map(|of| of.id).collect())
+}
+
+/// A segment as a text.
+async fn text(export: &Export, number: i64) -> Result<String, Failure> {
+    let segment = export.ok(export.reader.segment(number).await)?;
+    Ok(format!("{segment:?}"))
+}
+
+pub(super) async fn take_what_is_completed(fixture: &dyn LedgerFixture) -> Result<(), Failure> {
+    let export = Export::of(fixture, "a segment takes what is completed, and each once");
+    let (ledger, reader) = (&export.ledger, &export.reader);
+    let mut other_day = conversation("d");
+    other_day.start += DAY_MS;
+    other_day.end = Some(other_day.start + 1000);
+    let found = ["a", "b", "c", "e"].map(conversation).into_iter();
+    export.find(found.chain([other_day]).collect(), &[]).await?;
+    let ids_fetched = ["a", "b", "c", "d", "e"];
+    let split = export.fetch("fetch-1", &ids_fetched).await?;
+    export.hand_over(&split, &ids_fetched).await?;
+    // None is completed, and one of them never is.
+    export
+        .worker
+        .same("segments of what is not completed", export.seal().await?, 0)?;
+    export.deliver(&["a", "b", "c", "d"], &SINKS).await?;
+    export
+        .worker
+        .same("segments of what is not completed", export.seal().await?, 0)?;
+    export
+        .worker
+        .same("completed", export.complete().await?.completed, 4)?;
+    let sealed = async |least, most| {
+        let sealed = ledger.seal_segments(least, most, texts(&SINKS)).await;
+        export.ok(sealed)?;
+        let unfiled = export.ok(reader.unfiled().await)?;
+        let mut all = BTreeMap::new();
+        for number in unfiled.into_keys() {
+            all.insert(number, ids(&export, number).await?);
+        }
+        Ok::<_, Failure>(all)
+    };
+    let of = |all: &[(i64, &str)]| {
+        let all = all.iter().map(|(number, ids)| (*number, (*ids).to_owned()));
+        all.collect::<BTreeMap<_, _>>()
+    };
+    export
+        .worker
+        .same("segments of too few", sealed(4, 9).await?, of(&[]))?;
+    export
+        .worker
+        .same("segments", sealed(2, 9).await?, of(&[(1, "abc")]))?;
+    export.same("conversations sealed", reader.sealed().await, 3)?;
+    let all = of(&[(1, "abc"), (2, "d")]);
+    for _ in 0..2 {
+        export
+            .worker
+            .same("segments", sealed(1, 2).await?, all.clone())?;
+    }
+    export.same("the last segment", reader.last_segment().await, 2)?;
+    let day = export.ok(reader.segment(1).await)?.day;
+    export
+        .worker
+        .same("the day of a segment", day, DAY.to_owned())?;
+    for number in [1, 2] {
+        export.same("sinks to file in", reader.filings_left(number).await, 2)?;
+    }
+    let behind = export.ok(reader.stock().await)?.behind;
+    let behind: Vec<u64> = behind.into_values().map(|of| of.conversations).collect();
+    export
+        .worker
+        .same("conversations that sinks lack", behind, vec![4, 4])
+}
+
+pub(super) async fn are_the_same_whenever_they_are_read(
+    fixture: &dyn LedgerFixture,
+) -> Result<(), Failure> {
+    let export = Export::of(fixture, "a segment is the same whenever it is read");
+    export.find_wanted(&["a", "b"]).await?;
+    export.store("fetch-1", &["a", "b"]).await?;
+    let number = export.seal().await?;
+    let first = text(&export, number).await?;
+    let again = async |when: &str| {
+        let what = format!("a segment read again {when}");
+        export
+            .worker
+            .same(&what, text(&export, number).await?, first.clone())
+    };
+    again("at once").await?;
+    // There is more of one by now, and another is known better.
+    let mut found = ["a", "b"].map(conversation);
+    found[0].revision = Some(9);
+    found[1].ani = Some("tel:+15550100".to_owned());
+    export.find(found.to_vec(), &[]).await?;
+    again("after a search").await?;
+    export.find_wanted(&["c"]).await?;
+    export.store("fetch-2", &["c"]).await?;
+    export.seal().await?;
+    export.complete().await?;
+    again("after another is sealed").await?;
+    let fixed = export
+        .ledger
+        .fix_receipt(number, "lake".to_owned(), b"receipt".to_vec());
+    export.ok(fixed.await)?;
+    export.file(number, "lake", false).await?;
+    again("after a sink has it").await?;
+    export.ok(export.ledger.retry_lost(NOW).await)?;
+    export.ok(export.ledger.report_losses().await)?;
+    again("after losses are taken up").await
+}
+
+pub(super) async fn take_the_place_of_smaller_ones(
+    fixture: &dyn LedgerFixture,
+) -> Result<(), Failure> {
+    let export = Export::of(fixture, "a larger segment takes the place of small ones");
+    let (ledger, reader) = (&export.ledger, &export.reader);
+    let compact = async || ledger.compact(AFTER.to_owned(), 9, texts(&SINKS)).await;
+    let can = async |before: &str| reader.can_compact(before.to_owned()).await;
+    export.same("something to compact", can(AFTER).await, false)?;
+    export.file_new("fetch-1", &["a"], true).await?;
+    export.file_new("fetch-2", &["b"], true).await?;
+    export.same("something to compact", can(AFTER).await, true)?;
+    export.same("something to compact of days before", can(DAY).await, false)?;
+    // Nothing is joined of a day of which something is under way.
+    export.find_wanted(&["c"]).await?;
+    export.same("segments are joined", compact().await, false)?;
+    export.store("fetch-3", &["c"]).await?;
+    let number = export.seal().await?;
+    export.same("segments are joined", compact().await, false)?;
+    for sink in SINKS {
+        export.file(number, sink, true).await?;
+    }
+    export.same("segments are joined", compact().await, true)?;
+    export
+        .worker
+        .same("what is joined", ids(&export, 4).await?, "abc".to_owned())?;
+    let segment = export.ok(reader.segment(4).await)?;
+    export
+        .worker
+        .same("what it replaces", segment.replaces, vec![1, 2, 3])?;
+    let to_file = export.ok(reader.unfiled().await)?;
+    export.worker.same(
+        "segments to be filed",
+        to_file.keys().copied().collect(),
+        vec![4],
+    )?;
+    // As long as a sink lacks it, that sink keeps the small ones.
+    export.same("segments replaced", reader.replaced().await, Vec::new())?;
+    for (nth, sink) in SINKS.into_iter().enumerate() {
+        export.file(4, sink, false).await?;
+        let mut replaced = export.ok(reader.replaced().await)?;
+        replaced.sort_by_key(|it| it.segment);
+        let expected = [1, 2, 3].map(|segment| SupersededSegment {
+            segment,
+            day: DAY.to_owned(),
+            sink: sink.to_owned(),
+        });
+        export
+            .worker
+            .same("segments replaced", &replaced[..], &expected[..])?;
+        for one in replaced {
+            export.ok(ledger.removed(one).await)?;
+        }
+        export.same("segments replaced", reader.replaced().await, Vec::new())?;
+        export.same("sinks to file in", reader.filings_left(4).await, 1 - nth)?;
+    }
+    // They have been counted before.
+    export.counts([0, 0, 0, 3]).await?;
+    let progress = export.status().await?.progress;
+    let stored = (progress.objects, progress.bytes);
+    export
+        .worker
+        .same("objects and bytes", stored, (3, 3 * SIZE))?;
+    export.same(
+        "what is filed in it",
+        reader.filed_in(4).await,
+        texts(&["a", "b", "c"]),
+    )?;
+    // One that no other can be joined with is not compacted any more.
+    export.file_new("fetch-4", &["d"], true).await?;
+    export.same("segments are joined", compact().await, false)?;
+    export.same("something to compact", can(AFTER).await, false)
+}
+
+pub(super) async fn are_joined_once_for_a_sink_that_is_added(
+    fixture: &dyn LedgerFixture,
+) -> Result<(), Failure> {
+    let export = Export::of(
+        fixture,
+        "a segment in the place of smaller ones is the same for a sink that is added, and counted once",
+    );
+    let (ledger, reader) = (&export.ledger, &export.reader);
+    export.file_new("fetch-1", &["a"], true).await?;
+    export.file_new("fetch-2", &["b"], true).await?;
+    let joined = ledger.compact(AFTER.to_owned(), 9, texts(&["lake"])).await;
+    export.same("segments are joined", joined, true)?;
+    let first = text(&export, 3).await?;
+    export.ok(ledger.lacks_all("nas".to_owned()).await)?;
+    export.same("sinks to file in", reader.filings_left(3).await, 2)?;
+    export.file(3, "lake", false).await?;
+    for replaced in export.ok(reader.replaced().await)? {
+        export.ok(ledger.removed(replaced).await)?;
+    }
+    export
+        .worker
+        .same("a segment read again", text(&export, 3).await?, first)?;
+    let filed = export.file(3, "nas", false).await?;
+    export
+        .worker
+        .same("every sink has it", filed.everywhere, true)?;
+    export.counts([0, 0, 0, 2]).await?;
+    let progress = export.status().await?.progress;
+    let stored = (progress.objects, progress.bytes);
+    export
+        .worker
+        .same("objects and bytes", stored, (2, 2 * SIZE))
+}

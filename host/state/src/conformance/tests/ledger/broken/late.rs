@@ -1,0 +1,235 @@
+//! Faults on the way from completed to filed, and in what is kept of sinks.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+use super::{Broken, Fault};
+use crate::{
+    Acknowledged, Backfilled, QueueError, ReceiptSummary, SupersededSegment, VoidSegment,
+    ledger::{DelegateFiling, DelegateRepair, DelegateReport, DelegateSinks},
+};
+use recording_host_model::{ArtifactContents, ArtifactResult, Progress, Segment};
+
+/// The other one of the two sinks.
+fn other(sink: &str) -> String {
+    if sink == "lake" { "nas" } else { "lake" }.to_owned()
+}
+
+#[async_trait]
+impl DelegateFiling for Broken {
+    async fn seal_segments(
+        &self,
+        least: usize,
+        most: usize,
+        sinks: Vec<String>,
+    ) -> Result<(), QueueError> {
+        if self.is(Fault::SealsTooEarly) {
+            self.queue.settle_forgotten().await?;
+            self.queue.complete(0, 0, 0).await?;
+        }
+        self.queue.seal_segments(least, most, sinks).await
+    }
+
+    async fn segment(&self, number: i64) -> Result<Segment, QueueError> {
+        let mut segment = self.queue.segment(number).await?;
+        if !self.past().segments.insert(number) && self.is(Fault::ChangesSegments) {
+            for completed in &mut segment.conversations {
+                completed.record.tags.push("read again".to_owned());
+            }
+        }
+        Ok(segment)
+    }
+
+    async fn filed(
+        &self,
+        segment: &Segment,
+        sink: String,
+        keep: bool,
+        now: u64,
+    ) -> Result<Acknowledged, QueueError> {
+        let queue = &self.queue;
+        match self.fault {
+            Fault::ForgetsFilings if sink == "lake" => return Ok(Acknowledged::default()),
+            Fault::FilesTooEarly => {
+                queue.filed(segment, other(&sink), keep, now).await?;
+            }
+            _ => {}
+        }
+        let filed = queue.filed(segment, sink.clone(), keep, now).await?;
+        if filed.everywhere && self.is(Fault::CountsTwice) {
+            queue.filed(segment, sink, keep, now).await?;
+        }
+        Ok(match self.is(Fault::SeesNoGrowth) {
+            true => Acknowledged { grown: 0, ..filed },
+            false => filed,
+        })
+    }
+
+    async fn fix_receipt(
+        &self,
+        segment: i64,
+        sink: String,
+        bytes: Vec<u8>,
+    ) -> Result<Vec<u8>, QueueError> {
+        if self.is(Fault::OverwritesReceipts) {
+            self.queue.release_receipt(segment, sink.clone()).await?;
+        }
+        self.queue.fix_receipt(segment, sink, bytes).await
+    }
+
+    async fn release_receipt(&self, segment: i64, sink: String) -> Result<(), QueueError> {
+        if self.is(Fault::ReleasesEveryReceipt) {
+            self.queue.release_receipt(segment, other(&sink)).await?;
+        }
+        self.queue.release_receipt(segment, sink).await
+    }
+
+    async fn rows(&self, segment: i64, sink: String) -> Result<Option<String>, QueueError> {
+        let rows = self.queue.rows(segment, sink.clone()).await?;
+        match (rows, self.is(Fault::MixesSinks)) {
+            (None, true) => self.queue.rows(segment, other(&sink)).await,
+            (rows, _) => Ok(rows),
+        }
+    }
+
+    async fn set_readme(&self, sink: String, version: i64) -> Result<(), QueueError> {
+        let before = match self.is(Fault::AddsUp) {
+            true => self.queue.readme(sink.clone()).await?,
+            false => 0,
+        };
+        self.queue.set_readme(sink, before + version).await
+    }
+
+    async fn removed(&self, replaced: SupersededSegment) -> Result<(), QueueError> {
+        match self.is(Fault::KeepsReplaced) {
+            true => Ok(()),
+            false => self.queue.removed(replaced).await,
+        }
+    }
+}
+
+#[async_trait]
+impl DelegateSinks for Broken {
+    async fn lapse(&self, present: Vec<String>) -> Result<(), QueueError> {
+        match self.is(Fault::WaitsForEver) {
+            true => Ok(()),
+            false => self.queue.lapse(present).await,
+        }
+    }
+
+    async fn lacks_all(&self, sink: String) -> Result<(), QueueError> {
+        self.queue.lacks_all(sink.clone()).await?;
+        if !self.is(Fault::LacksNothingUnderWay) {
+            return Ok(());
+        }
+        let owed = self.queue.backlog(vec![sink.clone()]).await?;
+        let taken = owed.into_values().flatten().map(|artifact| ArtifactResult {
+            artifact,
+            result: Ok(ArtifactContents::default()),
+            took: vec![sink.clone()],
+            backlog: Vec::new(),
+        });
+        self.queue.delivered(taken.collect()).await
+    }
+
+    async fn lacks(&self, sink: String, conversations: Vec<String>) -> Result<u64, QueueError> {
+        let noted = self
+            .queue
+            .lacks(sink.clone(), conversations.clone())
+            .await?;
+        if self.is(Fault::ForgetsWhatIsLacked) {
+            let all = conversations.into_iter().map(|id| (id, u32::MAX)).collect();
+            self.queue.has(sink, all, false).await?;
+        } else {
+            self.past().lacked.push((sink, conversations));
+        }
+        Ok(noted)
+    }
+
+    async fn filled(
+        &self,
+        lacking: Vec<Backfilled>,
+        mut refused: Vec<(String, String)>,
+        now: u64,
+    ) -> Result<usize, QueueError> {
+        if self.is(Fault::BringsWhatIsRefused) {
+            refused.clear();
+        }
+        self.queue.filled(lacking, refused, now).await
+    }
+}
+
+#[async_trait]
+impl DelegateRepair for Broken {
+    async fn recover(
+        &self,
+        proven: Vec<ReceiptSummary>,
+        mut segments: BTreeSet<(i64, String)>,
+        replaced: Vec<(i64, String, i64)>,
+        now: u64,
+    ) -> Result<u64, QueueError> {
+        if self.is(Fault::ForgetsNumbers) {
+            segments.clear();
+        }
+        self.queue.recover(proven, segments, replaced, now).await
+    }
+
+    async fn file_again(
+        &self,
+        mut segment: VoidSegment,
+        now: u64,
+    ) -> Result<Option<u64>, QueueError> {
+        if self.is(Fault::FilesNothingAgain) {
+            segment.conversations.clear();
+        }
+        self.queue.file_again(segment, now).await
+    }
+}
+
+#[async_trait]
+impl DelegateReport for Broken {
+    async fn progress(&self) -> Result<Progress, QueueError> {
+        let mut progress = self.queue.progress().await?;
+        if self.is(Fault::Miscounts) && progress.fetched > 0 {
+            progress.fetched -= 1;
+        }
+        Ok(progress)
+    }
+
+    async fn not_filed(&self, sink: String) -> Result<Vec<String>, QueueError> {
+        let keys = self.queue.not_filed(sink).await?;
+        let mut past = self.past();
+        past.objects.extend(keys.iter().cloned());
+        Ok(match self.is(Fault::ForgetsNoObject) {
+            true => past.objects.iter().cloned().collect(),
+            false => keys,
+        })
+    }
+
+    async fn report_losses(&self) -> Result<(), QueueError> {
+        match self.is(Fault::NamesLossesAgain) {
+            true => Ok(()),
+            false => self.queue.report_losses().await,
+        }
+    }
+
+    async fn meta(&self, name: &'static str) -> Result<Option<String>, QueueError> {
+        match self.fault {
+            Fault::MixesNotes => self.queue.meta("any").await,
+            Fault::KeepsNotesInMemory => Ok(self.past().notes.get(name).cloned()),
+            _ => self.queue.meta(name).await,
+        }
+    }
+
+    async fn set_meta(&self, name: &'static str, value: String) -> Result<(), QueueError> {
+        match self.fault {
+            Fault::MixesNotes => self.queue.set_meta("any", value).await,
+            Fault::KeepsNotesInMemory => {
+                self.past().notes.insert(name, value);
+                Ok(())
+            }
+            _ => self.queue.set_meta(name, value).await,
+        }
+    }
+}
