@@ -158,7 +158,8 @@ part! {
         any_waits_for_sinks() -> bool;
         /// Makes outcomes final, or puts conversations off; see [`Queue::complete`].
         complete(now: u64, horizon: u64, confirm: u64) -> Completion;
-        /// Has failed what the source owes an outcome for, once no fetch is left.
+        /// Has failed what the source owes an outcome or an artifact for, once no fetch is left; returns how
+        /// much that is.
         settle_forgotten() -> usize;
         /// Takes up again losses that may pass.
         retry_passing(now: u64) -> usize;
@@ -170,7 +171,7 @@ part! {
 part! {
     /// From completed to filed: segments, their receipts, and what takes the place of small ones.
     Filing, DelegateFiling {
-        /// Seals segments of what is completed, to be filed in sinks.
+        /// Seals segments of what is completed, to be filed in sinks, under the numbers after the last one.
         seal_segments(least: usize, most: usize, sinks: Vec<String>) -> ();
         /// The segments that are sealed and not filed in every sink, with those they can be filed in.
         unfiled() -> BTreeMap<i64, Vec<String>>;

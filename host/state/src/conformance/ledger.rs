@@ -91,5 +91,6 @@ pub async fn all<F: LedgerFixture>(fresh: impl Fn() -> F) -> Result<(), Failure>
     report::notes_are_read(&fresh()).await?;
     whole::repeated_calls_change_nothing(&fresh()).await?;
     whole::calls_that_are_dropped_are_whole(&fresh()).await?;
+    whole::calls_at_the_same_time_are_in_order(&fresh()).await?;
     whole::what_has_returned_outlives_the_process(&mut fresh()).await
 }

@@ -51,12 +51,8 @@ pub(super) async fn searches_are_numbered(fixture: &dyn LedgerFixture) -> Result
     export.same("new splits", new, Vec::new())?;
     export.worker.opens(&open[1..]).await?;
     let kinds = export.status().await?.splits;
-    let kinds = export.worker.same(
-        "open splits by kind",
-        kinds,
-        BTreeMap::from([("pages".to_owned(), 1)]),
-    );
-    kinds?;
+    let expected = BTreeMap::from([("pages".to_owned(), 1)]);
+    export.is("open splits by kind", kinds, expected)?;
     let again = async || reader.searched().await.map(|searched| searched.again);
     export.ok(ledger.search_again().await)?;
     export.same("to be searched again", again().await, true)?;
@@ -112,9 +108,7 @@ pub(super) async fn ranges_are_searched_when_their_search_is_over(
         .into_iter()
         .map(|(_, due)| due)
         .collect();
-    export
-        .worker
-        .same("what waits after a jump of the clock", open, vec![NOW; 4])?;
+    export.is("what waits after a jump of the clock", open, vec![NOW; 4])?;
     export.ok(ledger.unsearch(0, NOW).await)?;
     export.same("ranges", ranges().await, Vec::new())?;
     export.ok(ledger.take_over((START, None)).await)?;
@@ -161,7 +155,7 @@ pub(super) async fn bundles_are_known(fixture: &dyn LedgerFixture) -> Result<(),
     let key = |bundle: &str| ArtifactKey::Bundle(bundle.to_owned());
     let holds = async |bundle: &str, ids: &[&str]| {
         let inside = export.reader.in_bundle(&key(bundle)).await;
-        export.same(&format!("the bundle {bundle}"), inside, texts(ids))
+        export.has(&format!("the bundle {bundle}"), inside, texts(ids))
     };
     export.find_wanted(&["a", "b", "c"]).await?;
     let split = export.fetch("fetch-1", &["a", "b", "c"]).await?;

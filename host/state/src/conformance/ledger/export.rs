@@ -176,7 +176,36 @@ impl Export {
         answer: Result<T, QueueError>,
         expected: T,
     ) -> Result<(), Failure> {
-        same(self.worker.guarantee, what, self.ok(answer)?, expected)
+        self.is(what, self.ok(answer)?, expected)
+    }
+
+    /// Compares an answer, whose order means nothing, with what it ought to have.
+    pub(super) fn has<T: Debug + Ord>(
+        &self,
+        what: &str,
+        answer: Result<Vec<T>, QueueError>,
+        expected: Vec<T>,
+    ) -> Result<(), Failure> {
+        let mut answer = self.ok(answer)?;
+        answer.sort_unstable();
+        self.is(what, answer, expected)
+    }
+
+    /// Compares what was answered with what it ought to be.
+    pub(super) fn is<T: Debug + PartialEq>(
+        &self,
+        what: &str,
+        answer: T,
+        expected: T,
+    ) -> Result<(), Failure> {
+        same(self.worker.guarantee, what, answer, expected)
+    }
+
+    /// Checks how many objects are counted, and their bytes.
+    pub(super) async fn stores(&self, objects: u64) -> Result<(), Failure> {
+        let progress = self.status().await?.progress;
+        let counted = (progress.objects, progress.bytes);
+        self.is("objects and bytes", counted, (objects, objects * SIZE))
     }
 
     /// Begins the next search, of a range; returns its split.
@@ -317,6 +346,6 @@ impl Export {
         let filed = status.progress.filed.values().sum();
         let counts = [status.wanted, status.fetching, status.unfiled, filed];
         let what = "conversations wanted, being fetched, not filed and filed";
-        same(self.worker.guarantee, what, counts, expected)
+        self.is(what, counts, expected)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     super::{Failure, NOW},
     LedgerFixture,
-    export::{Export, SINKS, SIZE, conversation, object, texts},
+    export::{Export, SINKS, conversation, object, texts},
 };
 use crate::Acknowledged;
 
@@ -94,9 +94,7 @@ pub(super) async fn is_counted_when_every_sink_has_it(
     let both = BTreeMap::from([(number, texts(&SINKS))]);
     export.same("segments to be filed", to_file().await, both)?;
     let filed = export.file(number, "lake", false).await?;
-    export
-        .worker
-        .same("filed in the first sink", filed, Acknowledged::default())?;
+    export.is("filed in the first sink", filed, Acknowledged::default())?;
     export.counts([0, 0, 2, 0]).await?;
     export.same("conversations sealed", reader.sealed().await, 2)?;
     export.same("any is filed", reader.has_filed().await, false)?;
@@ -109,9 +107,7 @@ pub(super) async fn is_counted_when_every_sink_has_it(
         everywhere: true,
         grown: 0,
     };
-    export
-        .worker
-        .same("filed in the last sink", filed, everywhere)?;
+    export.is("filed in the last sink", filed, everywhere)?;
     export.counts([0, 0, 0, 2]).await?;
     export.same("conversations sealed", reader.sealed().await, 0)?;
     export.same("any is filed", reader.has_filed().await, true)?;
@@ -119,22 +115,24 @@ pub(super) async fn is_counted_when_every_sink_has_it(
     export.same("sinks to file in", reader.filings_left(number).await, 0)?;
     let progress = export.status().await?.progress;
     let outcomes = BTreeMap::from([("stored".to_owned(), 2)]);
-    export.worker.same("outcomes", progress.filed, outcomes)?;
-    let stored = (progress.objects, progress.bytes);
-    export
-        .worker
-        .same("objects and bytes", stored, (2, 2 * SIZE))?;
+    export.is("outcomes", progress.filed, outcomes)?;
+    export.stores(2).await?;
     export.same(
         "filed last",
         reader.last_filed("a".to_owned()).await,
         Some((1, 1)),
     )?;
-    export.same(
+    export.has(
         "filed in it",
         reader.filed_in(number).await,
         texts(&["a", "b"]),
     )?;
-    // The receipts have its details now.
+    is_done_with(&export, number).await
+}
+
+/// The receipts have the details of what is filed: neither a search nor a fetch takes it up again.
+async fn is_done_with(export: &Export, number: i64) -> Result<(), Failure> {
+    let reader = &export.reader;
     for sink in SINKS {
         export.same(
             "objects not filed",
@@ -147,12 +145,9 @@ pub(super) async fn is_counted_when_every_sink_has_it(
     let known = reader.known_one("a".to_owned()).await;
     let record = known.map(|known| known.map(|known| known.record.is_some()));
     export.same("the record of what is filed", record, Some(false))?;
-    // It is done with: neither a search nor a fetch takes it up again.
     export.find_wanted(&["a"]).await?;
     export.complete().await?;
-    export
-        .worker
-        .same("the last segment", export.seal().await?, number)?;
+    export.is("the last segment", export.seal().await?, number)?;
     export.counts([0, 0, 0, 2]).await
 }
 
@@ -170,19 +165,13 @@ pub(super) async fn takes_up_what_has_grown(fixture: &dyn LedgerFixture) -> Resu
     export.find(of_revision(2), &[]).await?;
     export.counts([0, 0, 1, 0]).await?;
     let filed = export.file(number, "lake", false).await?;
-    export
-        .worker
-        .same("taken up in the first sink", filed.grown, 0)?;
+    export.is("taken up in the first sink", filed.grown, 0)?;
     let filed = export.file(number, "nas", false).await?;
-    export
-        .worker
-        .same("taken up in the last sink", filed.grown, 1)?;
+    export.is("taken up in the last sink", filed.grown, 1)?;
     for (revision, fetch) in [(2, "fetch-2"), (3, "fetch-3")] {
         export.find(of_revision(revision), &[]).await?;
         export.counts([1, 0, 0, 0]).await?;
-        let progress = export.status().await?.progress;
-        let stored = (progress.objects, progress.bytes);
-        export.worker.same("objects and bytes", stored, (0, 0))?;
+        export.stores(0).await?;
         export.store(fetch, &["a"]).await?;
         let number = export.seal().await?;
         let segment = export.ok(export.reader.segment(number).await)?;
@@ -191,7 +180,7 @@ pub(super) async fn takes_up_what_has_grown(fixture: &dyn LedgerFixture) -> Resu
             .iter()
             .map(|of| (u64::from(of.attempt), of.revision))
             .collect();
-        export.worker.same(
+        export.is(
             "its attempt and revision",
             of,
             vec![(revision, Some(revision))],

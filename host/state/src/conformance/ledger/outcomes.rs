@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     super::{Failure, NOW, done, step},
     LedgerFixture,
-    export::{DAY_MS, Export, SIZE, START, conversation, handed_over, unavailable},
+    export::{DAY_MS, Export, START, conversation, handed_over, unavailable},
 };
 use crate::Completion;
 
@@ -42,9 +42,7 @@ pub(super) async fn are_final_when_nothing_is_left(
     completes(0).await?;
     let progress = export.status().await?.progress;
     let stages = (progress.fetched, progress.stored);
-    export
-        .worker
-        .same("conversations fetched and stored", stages, (2, 1))?;
+    export.is("conversations fetched and stored", stages, (2, 1))?;
     export.deliver(&["a"], &["lake"]).await?;
     completes(1).await?;
     completes(0).await?;
@@ -60,7 +58,7 @@ pub(super) async fn are_final_when_nothing_is_left(
         .map(|of| (of.id.as_str(), of.outcome.word(), of.attempt))
         .collect();
     let expected = vec![("a", "stored", 1), ("b", "stored", 1)];
-    export.worker.same("outcomes", words, expected)
+    export.is("outcomes", words, expected)
 }
 
 pub(super) async fn that_may_improve_are_postponed(
@@ -85,9 +83,7 @@ pub(super) async fn that_may_improve_are_postponed(
         .ok(export.reader.next_wanted(true).await)?
         .unwrap_or_default();
     let within = NOW < due && due <= START + 2000 + horizon;
-    export
-        .worker
-        .same("when it is due, within the horizon", within, true)?;
+    export.is("when it is due, within the horizon", within, true)?;
     let next = export.reader.next_batch("export", 9, true, due - 1).await;
     export.same(
         "a batch before that",
@@ -121,7 +117,7 @@ pub(super) async fn of_losses_alone_are_tried_again(
     export.report(&split, &lost).await?;
     let answer = export.complete().await?;
     let losses = BTreeMap::from([("unavailable".to_owned(), 2)]);
-    export.worker.same("losses", answer.losses, losses)?;
+    export.is("losses", answer.losses, losses)?;
     let number = export.seal().await?;
     // What is not filed is not taken up.
     export.same("losses taken up", ledger.retry_lost(NOW).await, 0)?;
@@ -129,9 +125,7 @@ pub(super) async fn of_losses_alone_are_tried_again(
         export.file(number, sink, false).await?;
     }
     export.counts([0, 0, 0, 3]).await?;
-    export
-        .worker
-        .same("conversations lost", export.status().await?.lost, 2)?;
+    export.is("conversations lost", export.status().await?.lost, 2)?;
     export.same(
         "losses that were just tried",
         ledger.retry_passing(NOW).await,
@@ -150,18 +144,15 @@ pub(super) async fn of_losses_alone_are_tried_again(
     let number = export.seal().await?;
     let segment = export.ok(export.reader.segment(number).await)?;
     let attempts: Vec<_> = segment.conversations.iter().map(|of| of.attempt).collect();
-    export.worker.same("attempts", attempts, vec![2, 2])?;
+    export.is("attempts", attempts, vec![2, 2])?;
     for sink in ["lake", "nas"] {
         export.file(number, sink, false).await?;
     }
     export.same("losses taken up", ledger.retry_lost(LATER).await, 0)?;
     let progress = export.status().await?.progress;
     let filed = BTreeMap::from([("stored".to_owned(), 3)]);
-    export.worker.same("outcomes", progress.filed, filed)?;
-    let stored = (progress.objects, progress.bytes);
-    export
-        .worker
-        .same("objects and bytes", stored, (3, 3 * SIZE))
+    export.is("outcomes", progress.filed, filed)?;
+    export.stores(3).await
 }
 
 pub(super) async fn that_are_owed_are_failures(fixture: &dyn LedgerFixture) -> Result<(), Failure> {
@@ -173,15 +164,13 @@ pub(super) async fn that_are_owed_are_failures(fixture: &dyn LedgerFixture) -> R
     export.find_wanted(&["a", "b", "c"]).await?;
     let split = export.fetch("fetch-1", &["a", "b"]).await?;
     export.hand_over(&split, &["b"]).await?;
-    export
-        .worker
-        .same("completed", export.complete().await?.completed, 0)?;
+    export.is("completed", export.complete().await?.completed, 0)?;
     export.same("what was owed", ledger.settle_forgotten().await, 2)?;
     export.same("what was owed", ledger.settle_forgotten().await, 0)?;
     let answer = export.complete().await?;
-    export.worker.same("completed", answer.completed, 2)?;
+    export.is("completed", answer.completed, 2)?;
     let losses = answer.losses.values().sum::<u64>();
-    export.worker.same("losses", losses, 2)?;
+    export.is("losses", losses, 2)?;
     // The one that is not fetched yet waits.
     export.counts([1, 0, 2, 0]).await?;
     let split = export.fetch("fetch-2", &["c"]).await?;

@@ -23,23 +23,15 @@ async fn agree(export: &Export) -> Result<(), Failure> {
     )?;
     let open = export.ok(export.worker.queue.open_splits().await)?;
     let first = open.first().map(|(_, due)| *due);
-    export
-        .worker
-        .same("the next split", status.next_split, first)?;
+    export.is("the next split", status.next_split, first)?;
     let kinds = status.splits.values().sum();
-    export
-        .worker
-        .same("open splits", open.len() as u64, kinds)?;
+    export.is("open splits", open.len() as u64, kinds)?;
     let progress = status.progress;
     let filed: u64 = progress.filed.values().sum();
     let all = filed + status.wanted + status.fetching + status.unfiled;
-    export
-        .worker
-        .same("conversations by stage", all, progress.conversations)?;
+    export.is("conversations by stage", all, progress.conversations)?;
     let fetched = progress.conversations - status.wanted - status.fetching;
-    export
-        .worker
-        .same("conversations fetched", progress.fetched, fetched)
+    export.is("conversations fetched", progress.fetched, fetched)
 }
 
 pub(super) async fn numbers_agree(fixture: &dyn LedgerFixture) -> Result<(), Failure> {
@@ -52,9 +44,7 @@ pub(super) async fn numbers_agree(fixture: &dyn LedgerFixture) -> Result<(), Fai
     export.counts([1, 2, 0, 0]).await?;
     export.hand_over(&split, &["a", "b"]).await?;
     agree(&export).await?;
-    export
-        .worker
-        .same("artifacts under way", export.status().await?.pending, 2)?;
+    export.is("artifacts under way", export.status().await?.pending, 2)?;
     export.deliver(&["a"], &["lake"]).await?;
     export.deliver(&["b"], &["lake", "nas"]).await?;
     agree(&export).await?;
@@ -63,7 +53,7 @@ pub(super) async fn numbers_agree(fixture: &dyn LedgerFixture) -> Result<(), Fai
     let number = export.seal().await?;
     agree(&export).await?;
     let stored = export.status().await?.progress.stored;
-    export.worker.same("conversations stored", stored, 2)?;
+    export.is("conversations stored", stored, 2)?;
     for sink in SINKS {
         export.file(number, sink, true).await?;
         agree(&export).await?;
@@ -79,7 +69,7 @@ pub(super) async fn numbers_agree(fixture: &dyn LedgerFixture) -> Result<(), Fai
     export.same("segments are joined", joined, true)?;
     let status = export.status().await?;
     let stored = (status.progress.stored, status.unfiled);
-    export.worker.same(
+    export.is(
         "conversations stored, and to be filed in a larger segment",
         stored,
         (3, 3),
@@ -128,13 +118,12 @@ pub(super) async fn losses_are_named_once(fixture: &dyn LedgerFixture) -> Result
     names(0, 0, 0).await?;
     export.find_wanted(&["a", "b"]).await?;
     let (number, known) = lose("fetch-1", &["a", "b"]).await?;
-    export
-        .worker
-        .same("losses named before", known, BTreeSet::new())?;
+    export.is("losses named before", known, BTreeSet::new())?;
     names(2, 2, 2).await?;
-    export.same("some losses", reader.losses(1, true).await, vec![loss("a")])?;
+    let some = reader.losses(1, true).await;
+    export.same("some losses", some.map(|some| some.len()), 1)?;
     let both = vec![loss("a"), loss("b")];
-    export.same("losses", reader.losses(9, true).await, both)?;
+    export.has("losses", reader.losses(9, true).await, both)?;
     export.ok(ledger.report_losses().await)?;
     names(2, 0, 0).await?;
     let named: BTreeSet<String> = texts(&["a", "b"]).into_iter().collect();
@@ -148,7 +137,7 @@ pub(super) async fn losses_are_named_once(fixture: &dyn LedgerFixture) -> Result
     export.same("losses tried again", ledger.retry_passing(later).await, 2)?;
     names(0, 0, 0).await?;
     let (_, known) = lose("fetch-2", &["a", "b"]).await?;
-    export.worker.same("losses named before", known, named)?;
+    export.is("losses named before", known, named)?;
     names(2, 0, 0).await?;
     export.same("losses tried again", ledger.retry_lost(NOW).await, 2)?;
     lose("fetch-3", &["a", "b"]).await?;

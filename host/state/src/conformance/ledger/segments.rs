@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     super::{Failure, NOW},
     LedgerFixture,
-    export::{DAY, DAY_MS, Export, SINKS, SIZE, conversation, texts},
+    export::{DAY, DAY_MS, Export, SINKS, conversation, texts},
 };
 use crate::SupersededSegment;
 
@@ -36,16 +36,10 @@ pub(super) async fn take_what_is_completed(fixture: &dyn LedgerFixture) -> Resul
     let split = export.fetch("fetch-1", &ids_fetched).await?;
     export.hand_over(&split, &ids_fetched).await?;
     // None is completed, and one of them never is.
-    export
-        .worker
-        .same("segments of what is not completed", export.seal().await?, 0)?;
+    export.is("segments of what is not completed", export.seal().await?, 0)?;
     export.deliver(&["a", "b", "c", "d"], &SINKS).await?;
-    export
-        .worker
-        .same("segments of what is not completed", export.seal().await?, 0)?;
-    export
-        .worker
-        .same("completed", export.complete().await?.completed, 4)?;
+    export.is("segments of what is not completed", export.seal().await?, 0)?;
+    export.is("completed", export.complete().await?.completed, 4)?;
     let sealed = async |least, most| {
         let sealed = ledger.seal_segments(least, most, texts(&SINKS)).await;
         export.ok(sealed)?;
@@ -60,32 +54,22 @@ pub(super) async fn take_what_is_completed(fixture: &dyn LedgerFixture) -> Resul
         let all = all.iter().map(|(number, ids)| (*number, (*ids).to_owned()));
         all.collect::<BTreeMap<_, _>>()
     };
-    export
-        .worker
-        .same("segments of too few", sealed(4, 9).await?, of(&[]))?;
-    export
-        .worker
-        .same("segments", sealed(2, 9).await?, of(&[(1, "abc")]))?;
+    export.is("segments of too few", sealed(4, 9).await?, of(&[]))?;
+    export.is("segments", sealed(2, 9).await?, of(&[(1, "abc")]))?;
     export.same("conversations sealed", reader.sealed().await, 3)?;
     let all = of(&[(1, "abc"), (2, "d")]);
     for _ in 0..2 {
-        export
-            .worker
-            .same("segments", sealed(1, 2).await?, all.clone())?;
+        export.is("segments", sealed(1, 2).await?, all.clone())?;
     }
     export.same("the last segment", reader.last_segment().await, 2)?;
     let day = export.ok(reader.segment(1).await)?.day;
-    export
-        .worker
-        .same("the day of a segment", day, DAY.to_owned())?;
+    export.is("the day of a segment", day, DAY.to_owned())?;
     for number in [1, 2] {
         export.same("sinks to file in", reader.filings_left(number).await, 2)?;
     }
     let behind = export.ok(reader.stock().await)?.behind;
     let behind: Vec<u64> = behind.into_values().map(|of| of.conversations).collect();
-    export
-        .worker
-        .same("conversations that sinks lack", behind, vec![4, 4])
+    export.is("conversations that sinks lack", behind, vec![4, 4])
 }
 
 pub(super) async fn are_the_same_whenever_they_are_read(
@@ -98,9 +82,7 @@ pub(super) async fn are_the_same_whenever_they_are_read(
     let first = text(&export, number).await?;
     let again = async |when: &str| {
         let what = format!("a segment read again {when}");
-        export
-            .worker
-            .same(&what, text(&export, number).await?, first.clone())
+        export.is(&what, text(&export, number).await?, first.clone())
     };
     again("at once").await?;
     // There is more of one by now, and another is known better.
@@ -147,15 +129,29 @@ pub(super) async fn take_the_place_of_smaller_ones(
         export.file(number, sink, true).await?;
     }
     export.same("segments are joined", compact().await, true)?;
-    export
-        .worker
-        .same("what is joined", ids(&export, 4).await?, "abc".to_owned())?;
+    export.is("what is joined", ids(&export, 4).await?, "abc".to_owned())?;
+    is_filed_in_their_place(&export).await?;
+    // They have been counted before.
+    export.counts([0, 0, 0, 3]).await?;
+    export.stores(3).await?;
+    export.has(
+        "what is filed in it",
+        reader.filed_in(4).await,
+        texts(&["a", "b", "c"]),
+    )?;
+    // One that no other can be joined with is not compacted any more.
+    export.file_new("fetch-4", &["d"], true).await?;
+    export.same("segments are joined", compact().await, false)?;
+    export.same("something to compact", can(AFTER).await, false)
+}
+
+/// Segment 4 takes the place of those before it in each sink once that has it.
+async fn is_filed_in_their_place(export: &Export) -> Result<(), Failure> {
+    let (ledger, reader) = (&export.ledger, &export.reader);
     let segment = export.ok(reader.segment(4).await)?;
-    export
-        .worker
-        .same("what it replaces", segment.replaces, vec![1, 2, 3])?;
+    export.has("what it replaces", Ok(segment.replaces), vec![1, 2, 3])?;
     let to_file = export.ok(reader.unfiled().await)?;
-    export.worker.same(
+    export.is(
         "segments to be filed",
         to_file.keys().copied().collect(),
         vec![4],
@@ -171,31 +167,14 @@ pub(super) async fn take_the_place_of_smaller_ones(
             day: DAY.to_owned(),
             sink: sink.to_owned(),
         });
-        export
-            .worker
-            .same("segments replaced", &replaced[..], &expected[..])?;
+        export.is("segments replaced", &replaced[..], &expected[..])?;
         for one in replaced {
             export.ok(ledger.removed(one).await)?;
         }
         export.same("segments replaced", reader.replaced().await, Vec::new())?;
         export.same("sinks to file in", reader.filings_left(4).await, 1 - nth)?;
     }
-    // They have been counted before.
-    export.counts([0, 0, 0, 3]).await?;
-    let progress = export.status().await?.progress;
-    let stored = (progress.objects, progress.bytes);
-    export
-        .worker
-        .same("objects and bytes", stored, (3, 3 * SIZE))?;
-    export.same(
-        "what is filed in it",
-        reader.filed_in(4).await,
-        texts(&["a", "b", "c"]),
-    )?;
-    // One that no other can be joined with is not compacted any more.
-    export.file_new("fetch-4", &["d"], true).await?;
-    export.same("segments are joined", compact().await, false)?;
-    export.same("something to compact", can(AFTER).await, false)
+    Ok(())
 }
 
 pub(super) async fn are_joined_once_for_a_sink_that_is_added(
@@ -217,17 +196,9 @@ pub(super) async fn are_joined_once_for_a_sink_that_is_added(
     for replaced in export.ok(reader.replaced().await)? {
         export.ok(ledger.removed(replaced).await)?;
     }
-    export
-        .worker
-        .same("a segment read again", text(&export, 3).await?, first)?;
+    export.is("a segment read again", text(&export, 3).await?, first)?;
     let filed = export.file(3, "nas", false).await?;
-    export
-        .worker
-        .same("every sink has it", filed.everywhere, true)?;
+    export.is("every sink has it", filed.everywhere, true)?;
     export.counts([0, 0, 0, 2]).await?;
-    let progress = export.status().await?.progress;
-    let stored = (progress.objects, progress.bytes);
-    export
-        .worker
-        .same("objects and bytes", stored, (2, 2 * SIZE))
+    export.stores(2).await
 }

@@ -1,6 +1,9 @@
 //! All that a ledger answers at one time.
 
-use std::{collections::HashSet, fmt::Debug};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt::Debug,
+};
 
 use super::{
     super::{Failure, NOW, ok, same},
@@ -15,6 +18,16 @@ pub(super) const IDS: [&str; 5] = ["a", "b", "c", "d", "e"];
 pub(super) const BUNDLE: &str = "bundle";
 /// The fetches of the checks that compare views.
 pub(super) const FETCHES: [&str; 3] = ["fetch-1", "fetch-2", "fetch-3"];
+
+/// Lists whose order means nothing, by what they are of.
+fn sorted<K: Ord>(
+    lists: Result<BTreeMap<K, Vec<String>>, QueueError>,
+) -> Result<BTreeMap<K, Vec<String>>, QueueError> {
+    lists.map(|mut lists| {
+        lists.values_mut().for_each(|list| list.sort_unstable());
+        lists
+    })
+}
 
 /// The answers of every call that reads, each with the call.
 pub(super) struct View {
@@ -59,14 +72,14 @@ impl View {
     }
 
     /// Adds an answer whose order means nothing.
-    fn add_set<T: Debug + Ord>(
+    fn add_set<T: Debug>(
         &mut self,
         call: impl Into<String>,
         answer: Result<Vec<T>, QueueError>,
     ) -> Result<(), Failure> {
-        let answer = answer.map(|mut answer| {
-            answer.sort_unstable();
-            answer
+        let answer = answer.map(|answer| {
+            let texts = answer.iter().map(|one| format!("{one:?}"));
+            texts.collect::<BTreeSet<_>>()
         });
         self.add(call, answer)
     }
@@ -74,9 +87,9 @@ impl View {
     async fn add_discovery(&mut self, export: &Export) -> Result<(), Failure> {
         let ledger = &export.reader;
         self.add("searched", ledger.searched().await)?;
-        self.add("searches_of", ledger.searches_of(0, 2 * NOW).await)?;
+        self.add_set("searches_of", ledger.searches_of(0, 2 * NOW).await)?;
         self.add_set("source_counts", ledger.source_counts().await)?;
-        self.add("miscounted", ledger.miscounted().await)?;
+        self.add_set("miscounted", ledger.miscounted().await)?;
         self.add("live", ledger.live().await)?;
         self.add("known", ledger.known(texts(&IDS)).await)?;
         for id in IDS {
@@ -99,12 +112,6 @@ impl View {
             let pending = ledger.pending(format!("{fetch}/0")).await;
             self.add_set(format!("pending of {fetch}"), pending)?;
         }
-        let sorted = |of: Result<std::collections::BTreeMap<String, Vec<String>>, QueueError>| {
-            of.map(|mut of| {
-                of.values_mut().for_each(|keys| keys.sort_unstable());
-                of
-            })
-        };
         self.add("undelivered", sorted(ledger.undelivered().await))?;
         self.add("backlog", sorted(ledger.backlog(texts(&SINKS)).await))?;
         let waits = ledger.any_waits_for_sinks().await;
@@ -115,14 +122,9 @@ impl View {
 
     async fn add_filing(&mut self, export: &Export) -> Result<(), Failure> {
         let ledger = &export.reader;
-        let unfiled = ledger.unfiled().await.map(|mut unfiled| {
-            unfiled.values_mut().for_each(|sinks| sinks.sort_unstable());
-            unfiled
-        });
-        let numbers: Vec<i64> = ok(self.guarantee, ledger.unfiled().await)?
-            .into_keys()
-            .collect();
-        self.add("unfiled", unfiled)?;
+        let unfiled = ok(self.guarantee, sorted(ledger.unfiled().await))?;
+        let numbers: Vec<i64> = unfiled.keys().copied().collect();
+        self.add("unfiled", Ok(unfiled))?;
         for number in numbers {
             let segment = ledger.segment(number).await;
             self.add(format!("segment {number}"), segment)?;
@@ -144,16 +146,12 @@ impl View {
         self.add("sealed", ledger.sealed().await)?;
         let before = "2030-01-01".to_owned();
         self.add("can_compact", ledger.can_compact(before).await)?;
-        let replaced = ledger.replaced().await.map(|replaced| {
-            let replaced = replaced.into_iter();
-            replaced.map(|it| (it.segment, it.day, it.sink)).collect()
-        });
-        self.add_set("replaced", replaced)
+        self.add_set("replaced", ledger.replaced().await)
     }
 
     async fn add_sinks(&mut self, export: &Export) -> Result<(), Failure> {
         let ledger = &export.reader;
-        self.add("sinks", ledger.sinks().await)?;
+        self.add_set("sinks", ledger.sinks().await)?;
         self.add("has_stored", ledger.has_stored().await)?;
         self.add("has_filed", ledger.has_filed().await)?;
         self.add("has_delivered", ledger.has_delivered().await)?;

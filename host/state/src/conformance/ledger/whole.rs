@@ -1,9 +1,10 @@
 //! All calls at once: those that may be repeated, those that are dropped, and what outlives the process.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::{Future, poll_fn},
     pin::pin,
+    sync::Arc,
     task::Poll,
 };
 
@@ -14,7 +15,7 @@ use super::{
     sinks::backfilled,
     view::{FETCHES, View},
 };
-use crate::{FetchFailure, KnownSink, QueueError};
+use crate::{FetchFailure, KnownSink, Ledger, QueueError};
 use recording_host_model::ArtifactResult;
 
 /// When a loss may be tried again without an order (ms).
@@ -196,9 +197,75 @@ pub(super) async fn calls_that_are_dropped_are_whole(
         let pending = export.ok(export.reader.pending(split).await)?.len();
         let whole = matches!(pending, 0 | 2);
         let what = format!("a batch of results is noted as a whole: {pending} of 2 are left");
-        export.worker.same(&what, whole, true)?;
+        export.is(&what, whole, true)?;
     }
     Ok(())
+}
+
+pub(super) async fn calls_at_the_same_time_are_in_order(
+    fixture: &dyn LedgerFixture,
+) -> Result<(), Failure> {
+    let export = Export::of(
+        fixture,
+        "of calls at the same time each sees the effect of those before",
+    );
+    let ids: Vec<String> = (0..AT_ONCE).map(|number| format!("c-{number}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    export.find_wanted(&ids).await?;
+    let split = export.fetch("fetch-1", &ids).await?;
+    let lost: Vec<_> = ids.iter().map(|id| (*id, unavailable(false))).collect();
+    export.report(&split, &lost).await?;
+    let all = u64::from(AT_ONCE);
+    let completed = at_once(&export, |ledger, _| async move {
+        ledger.complete(NOW, 0, 0).await.map(|of| of.completed)
+    });
+    export.is(
+        "conversations completed",
+        completed.await?.iter().sum(),
+        all,
+    )?;
+    let sealed = at_once(&export, |ledger, _| async move {
+        ledger.seal_segments(1, 100, texts(&SINKS)).await
+    });
+    sealed.await?;
+    export.same("conversations sealed", export.reader.sealed().await, all)?;
+    export.same("the last segment", export.reader.last_segment().await, 1)?;
+    let fixed = at_once(&export, |ledger, number| async move {
+        let bytes = number.to_be_bytes().to_vec();
+        ledger.fix_receipt(1, "lake".to_owned(), bytes).await
+    });
+    let fixed: BTreeSet<Vec<u8>> = fixed.await?.into_iter().collect();
+    export.is("receipts of one segment", fixed.len(), 1)?;
+    let kept = export.reader.fixed_receipt(1, "lake".to_owned()).await;
+    export.same("the receipt that is fixed", kept, fixed.into_iter().next())?;
+    for sink in SINKS {
+        export.file(1, sink, false).await?;
+    }
+    let again = at_once(
+        &export,
+        |ledger, _| async move { ledger.retry_lost(NOW).await },
+    );
+    export.is("losses taken up", again.await?.iter().sum(), ids.len())?;
+    export.counts([all, 0, 0, 0]).await
+}
+
+/// How many make a call at the same time.
+const AT_ONCE: u32 = 8;
+
+/// The answers of a call that many make at the same time, each with its number.
+async fn at_once<T: Send + 'static, F>(
+    export: &Export,
+    call: impl Fn(Arc<dyn Ledger>, u32) -> F,
+) -> Result<Vec<T>, Failure>
+where
+    F: Future<Output = Result<T, QueueError>> + Send + 'static,
+{
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..AT_ONCE {
+        calls.spawn(call(Arc::clone(&export.ledger), number));
+    }
+    let answers = calls.join_all().await.into_iter();
+    answers.map(|answer| export.ok(answer)).collect()
 }
 
 /// Checks that there is an open split for each conversation that is being fetched.
@@ -206,7 +273,7 @@ async fn has_a_split_for_each(export: &Export, what: &str) -> Result<(), Failure
     let status = export.status().await?;
     let splits = status.splits.get("files").copied().unwrap_or_default();
     let what = format!("splits and conversations of {what} that is dropped");
-    export.worker.same(&what, splits, status.fetching)
+    export.is(&what, splits, status.fetching)
 }
 
 pub(super) async fn what_has_returned_outlives_the_process(
@@ -293,7 +360,7 @@ async fn advance(export: &Export, stage: u32) -> Result<(), Failure> {
             export.ok(ledger.lacks_all(lake()).await)?;
             let lacking = export.ok(export.reader.lacking().await)?;
             let expected = BTreeMap::from([(lake(), 3), ("nas".to_owned(), 1)]);
-            export.worker.same("what sinks lack", lacking, expected)
+            export.is("what sinks lack", lacking, expected)
         }
     }
 }

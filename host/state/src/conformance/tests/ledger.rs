@@ -85,6 +85,10 @@ async fn a_ledger_that_breaks_discovery_is_found_out() {
             "what a step reports of a conversation is known when it is committed",
         ),
         (
+            Fault::ComparesNoCounts,
+            "the source's counts are compared with what is known",
+        ),
+        (
             Fault::MixesBundles,
             "the conversations are known whose recordings are in a bundle",
         ),
@@ -168,6 +172,10 @@ async fn a_ledger_that_breaks_filing_is_found_out() {
             "what has grown at the source is fetched again",
         ),
         (
+            Fault::ForgetsWhatIsReplaced,
+            "a segment in the place of smaller ones is the same for a sink that is added, and counted once",
+        ),
+        (
             Fault::KeepsReplaced,
             "a larger segment takes the place of small ones",
         ),
@@ -224,6 +232,10 @@ async fn a_ledger_whose_calls_are_neither_whole_nor_durable_is_found_out() {
     let whole = "a call that nobody waits for has all of its effect or none";
     let durable = "what has returned outlives the process";
     found(&[
+        (
+            Fault::RacesReceipts,
+            "of calls at the same time each sees the effect of those before",
+        ),
         (
             Fault::AddsUp,
             "a call that may be repeated changes nothing the second time",

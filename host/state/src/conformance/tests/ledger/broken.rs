@@ -27,6 +27,8 @@ pub(super) enum Fault {
     ReadsAnOlderRecord,
     /// The conversations of a bundle are those of any bundle.
     MixesBundles,
+    /// What the source counts is not compared with what is known.
+    ComparesNoCounts,
     /// The conversations of a fetch are under way without its splits.
     BeginsWithoutSplits,
     /// A batch that is chosen is begun.
@@ -71,6 +73,8 @@ pub(super) enum Fault {
     RetriesWhatIsStored,
     /// Segments that were removed are still to be removed.
     KeepsReplaced,
+    /// What a segment replaces is what is still there in any sink.
+    ForgetsWhatIsReplaced,
     /// That a sink lacks conversations is not noted.
     ForgetsWhatIsLacked,
     /// What a sink refuses is brought to it all the same.
@@ -97,6 +101,8 @@ pub(super) enum Fault {
     TearsFetches,
     /// Results are noted one after the other.
     TearsBatches,
+    /// Of receipts that are fixed at the same time the last one counts.
+    RacesReceipts,
     /// What sinks lack is forgotten at a restart.
     ForgetsWhatIsLackedAtARestart,
     /// Texts are kept in memory alone.
@@ -117,6 +123,8 @@ struct Past {
     completed: Completion,
     segments: HashSet<i64>,
     objects: BTreeSet<String>,
+    compacted: Vec<String>,
+    removed: HashSet<i64>,
     lacked: Vec<(String, Vec<String>)>,
     notes: HashMap<&'static str, String>,
 }
