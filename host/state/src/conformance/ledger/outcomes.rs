@@ -95,10 +95,20 @@ pub(super) async fn that_may_improve_are_postponed(
     export.hand_over(&split, &["a"]).await?;
     export.deliver(&["a"], &["lake"]).await?;
     let answer = export.ledger.complete(NOW, 0, horizon).await;
-    export.same("the outcome of what is to be confirmed", answer, postponed)?;
+    export.same(
+        "the outcome of what is to be confirmed",
+        answer,
+        postponed.clone(),
+    )?;
     let due = export.reader.next_wanted(true).await;
     export.same("when it is due", due, Some(START + 2000 + horizon))?;
+    // An answer that is read long after it was asked for says nothing of the time between.
     let split = export.fetch("fetch-3", &["a"]).await?;
+    export.report(&split, &[("a", unavailable(true))]).await?;
+    let later = NOW + 9 * DAY_MS;
+    let answer = export.ledger.complete(later, horizon, 0).await;
+    export.same("the outcome of what was asked for early", answer, postponed)?;
+    let split = export.fetch("fetch-4", &["a"]).await?;
     export.report(&split, &[("a", handed_over())]).await?;
     let answer = export.ledger.complete(NOW, 0, 0).await;
     export.same("the outcome of what was confirmed", answer, completed(1))

@@ -173,5 +173,13 @@ async fn give_way(export: &Export, number: i64) -> Result<(), Failure> {
         vec![wrong.clone()],
     )?;
     export.ok(ledger.removed(wrong).await)?;
-    export.same("segments replaced", reader.replaced().await, Vec::new())
+    export.same("segments replaced", reader.replaced().await, Vec::new())?;
+    // They gave way once: what is filed of the day after that replaces nothing.
+    let lacked = ledger.lacks("lake".to_owned(), texts(&["a"])).await;
+    export.same("conversations noted", lacked, 1)?;
+    let found = vec![backfilled("a", true, &["lake"])];
+    export.ok(ledger.filled(found, Vec::new(), NOW).await)?;
+    let sealed = export.seal().await?;
+    let none = (Vec::new(), true);
+    export.same("what it replaces", replaces(sealed).await, none)
 }
