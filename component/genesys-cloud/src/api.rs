@@ -19,7 +19,7 @@ use crate::options::Options;
 fn post(options: &Options, path: &str, body: &Value, repeatable: bool) -> Request {
     Request {
         method: Method::Post,
-        body: Some(body.to_string().into_bytes()),
+        body: Some(serde_json::to_vec(body).expect("a value is JSON")),
         repeatable,
         ..get(options, path).with_header("content-type", "application/json")
     }

@@ -256,9 +256,9 @@ impl Batch {
         self.described = Described::default();
         if self.state().data.len() > MOST_STATE {
             self.files.forget_the_obvious();
-        }
-        if self.state().data.len() > MOST_STATE {
-            self.files.forget();
+            if self.state().data.len() > MOST_STATE {
+                self.files.forget();
+            }
         }
         if self.renewing.is_some() && !self.to_renew.is_empty() {
             self.renewing = Some(std::mem::take(&mut self.to_renew));

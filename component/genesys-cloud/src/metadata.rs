@@ -127,11 +127,11 @@ fn first_segment(row: &Object<'_>) -> Option<Timestamp> {
 
 impl ConversationRow {
     /// Reads a row, and returns the dropped fields; none if it has no id that can be used.
-    pub(crate) fn read(json: &str) -> Option<(Self, Odd)> {
-        let (row, odd) = Object::read(json, Self::of).ok()?;
+    pub(crate) fn read(object: &Object<'_>) -> Option<(Self, Odd)> {
+        let (row, odd) = object.apart(Self::of);
         let mut row = row?;
         if row.began == Began::Unknown
-            && let Ok((Some(start), _)) = Object::read(json, first_segment)
+            && let (Some(start), _) = object.apart(first_segment)
         {
             row.conversation.start = start;
             row.began = Began::Guessed;

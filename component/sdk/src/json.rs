@@ -6,6 +6,7 @@
 //! skipped, however deep they are nested.
 
 mod object;
+mod scan;
 mod text;
 
 pub use object::{Object, Odd};
@@ -13,6 +14,8 @@ pub use text::{clean, instant};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Error, value::RawValue};
+
+use scan::Lengths;
 
 /// Reads JSON into a type of one's own, after [`clean`].
 ///
@@ -30,10 +33,7 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
 /// # Errors
 /// The bytes are not a JSON object.
 pub fn object<T>(bytes: &[u8], read: impl FnOnce(&Object<'_>) -> T) -> Result<(T, Odd), Error> {
-    let text = clean(bytes);
-    let odd = Odd::default();
-    let made = read(&Object::root(&text, &odd)?);
-    Ok((made, odd))
+    Object::read(&clean(bytes), read)
 }
 
 /// Reads a list of objects; elements that are none are odd, and `null` is an empty list.
@@ -47,7 +47,9 @@ pub fn list<T>(
     let text = clean(bytes);
     let odd = Odd::default();
     let elements: Option<Vec<&RawValue>> = serde_json::from_str(&text)?;
-    let elements = elements.unwrap_or_default();
-    let made = object::elements("", elements, &odd).map(|element| read(&element));
+    let elements = elements.unwrap_or_default().into_iter();
+    let elements = elements.map(RawValue::get).collect();
+    let lengths = Lengths::of(&text);
+    let made = object::elements("", elements, &lengths, &odd).map(|element| read(&element));
     Ok((made.collect(), odd))
 }

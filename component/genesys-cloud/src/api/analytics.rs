@@ -35,17 +35,16 @@ impl Page {
                 cursor: body.text("cursor").filter(|cursor| !cursor.is_empty()),
                 ..Page::default()
             };
-            for row in super::essential(body, "conversations")? {
-                match ConversationRow::read(row) {
-                    Some((row, odd)) => {
-                        if odd.count() > 0 {
-                            page.odd.push((row.conversation.id.clone(), odd));
-                        }
-                        page.rows.push(row);
+            let all = super::essential(body, "conversations")?.len();
+            for row in body.objects("conversations") {
+                if let Some((row, odd)) = ConversationRow::read(&row) {
+                    if odd.count() > 0 {
+                        page.odd.push((row.conversation.id.clone(), odd));
                     }
-                    None => page.unusable += 1,
+                    page.rows.push(row);
                 }
             }
+            page.unusable = (all - page.rows.len()) as u64;
             Ok(page)
         })?;
         page

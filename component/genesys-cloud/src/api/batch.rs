@@ -41,17 +41,16 @@ impl Job {
                 result_url: body.text("resultUrl").filter(|url| !url.is_empty()),
                 ..Job::default()
             };
-            for result in super::essential(body, "results")? {
-                match Object::read(result, JobResult::read) {
-                    Ok((Some(mut result), odd)) => {
-                        result.is_odd = ["recordingId", "resultUrl", "errorMsg"]
-                            .iter()
-                            .any(|field| odd.touches(field));
-                        job.results.push(result);
-                    }
-                    _ => job.anonymous += 1,
+            let all = super::essential(body, "results")?.len();
+            for result in body.objects("results") {
+                if let (Some(mut result), odd) = result.apart(JobResult::read) {
+                    result.is_odd = ["recordingId", "resultUrl", "errorMsg"]
+                        .iter()
+                        .any(|field| odd.touches(field));
+                    job.results.push(result);
                 }
             }
+            job.anonymous = (all - job.results.len()) as u64;
             Ok(job)
         })?;
         job

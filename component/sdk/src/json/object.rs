@@ -1,13 +1,18 @@
 //! An object of somebody else's: fields are taken one by one, and odd ones are named.
 
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    rc::Rc,
 };
 
 use serde_json::{Error, value::RawValue};
 
-use super::instant;
+use super::{
+    instant,
+    scan::{Lengths, plain},
+};
 use crate::Timestamp;
 
 /// The most paths that are kept; of more only the number is.
@@ -58,28 +63,62 @@ impl Odd {
 /// it ought to be; one of another type is taken for what it obviously means, or else is odd.
 #[derive(Debug)]
 pub struct Object<'a> {
-    fields: BTreeMap<String, &'a RawValue>,
-    path: String,
+    /// In their order: of two of one name the later one counts.
+    fields: Cow<'a, [Field<'a>]>,
+    path: Path,
+    lengths: &'a Lengths,
     odd: &'a Odd,
 }
 
-impl<'a> Object<'a> {
-    pub(super) fn root(text: &'a str, odd: &'a Odd) -> Result<Self, Error> {
-        Ok(Object {
-            fields: serde_json::from_str(text)?,
-            path: String::new(),
-            odd,
-        })
-    }
+/// The name of a field, and its value as it is written.
+type Field<'a> = (Cow<'a, str>, &'a str);
 
-    /// Reads an object that was kept as JSON text, with its own list of oddities.
+/// The path of a field, or of an element of the list there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Path {
+    field: Rc<str>,
+    element: Option<usize>,
+}
+
+impl Path {
+    fn written(&self) -> String {
+        match self.element {
+            Some(place) => [&self.field, "[", &place.to_string(), "]"].concat(),
+            None => self.field.to_string(),
+        }
+    }
+}
+
+impl<'a> Object<'a> {
+    /// Reads an object that is kept as JSON text, with its own list of oddities.
     ///
     /// # Errors
     /// The text is not a JSON object.
     pub fn read<T>(json: &str, read: impl FnOnce(&Object<'_>) -> T) -> Result<(T, Odd), Error> {
+        let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json)?;
         let odd = Odd::default();
-        let made = read(&Object::root(json, &odd)?);
+        let made = read(&Object {
+            fields: fields
+                .into_iter()
+                .map(|(key, raw)| (key, raw.get()))
+                .collect(),
+            path: Path::default(),
+            lengths: &Lengths::of(json),
+            odd: &odd,
+        });
         Ok((made, odd))
+    }
+
+    /// Reads this object by itself: with its own list of oddities, whose paths begin here.
+    pub fn apart<T>(&self, read: impl FnOnce(&Object<'_>) -> T) -> (T, Odd) {
+        let odd = Odd::default();
+        let made = read(&Object {
+            fields: Cow::Borrowed(&self.fields),
+            path: Path::default(),
+            lengths: self.lengths,
+            odd: &odd,
+        });
+        (made, odd)
     }
 
     /// Returns true if the field is there and not `null`.
@@ -91,25 +130,23 @@ impl<'a> Object<'a> {
     /// The field as JSON, whatever it is.
     #[must_use]
     pub fn raw(&self, name: &str) -> Option<&'a str> {
-        let raw = self.fields.get(name)?.get();
-        (raw != "null").then_some(raw)
+        let (_, raw) = self.fields.iter().rev().find(|(key, _)| key == name)?;
+        (*raw != "null").then_some(*raw)
     }
 
     /// A text; numbers and truth values as they are written.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
-        self.take(name, text)
+        self.take(name, text).map(Cow::into_owned)
     }
 
     /// A truth value, also as the text `true` or `false`.
     #[must_use]
     pub fn flag(&self, name: &str) -> Option<bool> {
         self.take(name, |raw| {
-            match text(raw)?.trim().to_ascii_lowercase().as_str() {
-                "true" => Some(true),
-                "false" => Some(false),
-                _ => None,
-            }
+            let text = text(raw)?;
+            let is = |word| text.trim().eq_ignore_ascii_case(word);
+            is("true").then_some(true).or(is("false").then_some(false))
         })
     }
 
@@ -153,13 +190,13 @@ impl<'a> Object<'a> {
         if !raw.starts_with('[') {
             return self.text(name).into_iter().collect();
         }
-        let elements = self.elements_of(name);
-        let texts = elements.into_iter().enumerate().filter_map(|(place, one)| {
-            let text = text(one.get());
+        let elements = self.elements(name).into_iter().enumerate();
+        let texts = elements.filter_map(|(place, one)| {
+            let text = text(one);
             if text.is_none() {
                 self.odd.add(format!("{}[{place}]", self.at(name)));
             }
-            text
+            text.map(Cow::into_owned)
         });
         texts.collect()
     }
@@ -168,12 +205,11 @@ impl<'a> Object<'a> {
     /// an odd one is named by this field.
     #[must_use]
     pub fn pairs(&self, name: &str) -> Vec<(String, String)> {
-        let fields: Option<BTreeMap<String, &RawValue>> = self.take(name, parsed);
         let mut pairs = Vec::new();
-        for (key, raw) in fields.into_iter().flatten() {
-            match text(raw.get()) {
-                Some(text) => pairs.push((key, text)),
-                None if raw.get() == "null" => {}
+        for (key, raw) in self.named(name) {
+            match text(raw) {
+                Some(text) => pairs.push((key.into_owned(), text.into_owned())),
+                None if raw == "null" => {}
                 None => self.mark(name),
             }
         }
@@ -183,30 +219,31 @@ impl<'a> Object<'a> {
     /// The elements of a list as JSON, whatever they are.
     #[must_use]
     pub fn elements(&self, name: &str) -> Vec<&'a str> {
-        let elements = self.elements_of(name).into_iter();
-        elements.map(RawValue::get).collect()
+        let elements = self.take(name, |raw| {
+            let list = raw.starts_with('[');
+            list.then(|| self.lengths.inside(raw).collect())
+        });
+        elements.unwrap_or_default()
     }
 
     /// The objects in a list.
     pub fn objects(&self, name: &str) -> impl Iterator<Item = Object<'a>> + use<'a> {
-        elements(&self.at(name), self.elements_of(name), self.odd)
+        let list = self.elements(name);
+        let field = (!list.is_empty()).then(|| self.at(name));
+        elements(&field.unwrap_or_default(), list, self.lengths, self.odd)
     }
 
     /// The objects in an object, by name.
     #[must_use]
     pub fn named_objects(&self, name: &str) -> Vec<(String, Object<'a>)> {
-        let fields: Option<BTreeMap<String, &'a RawValue>> = self.take(name, parsed);
         let mut objects = Vec::new();
-        for (key, raw) in fields.into_iter().flatten() {
-            match parsed(raw.get()) {
-                Some(fields) => objects.push((
-                    key,
-                    Object {
-                        fields,
-                        path: self.at(name),
-                        odd: self.odd,
-                    },
-                )),
+        for (key, raw) in self.named(name) {
+            let path = Path {
+                field: self.at(name).into(),
+                element: None,
+            };
+            match Object::at_path(raw, path, self.lengths, self.odd) {
+                Some(object) => objects.push((key.into_owned(), object)),
                 None => self.mark(name),
             }
         }
@@ -218,11 +255,21 @@ impl<'a> Object<'a> {
         self.odd.add(self.at(name));
     }
 
+    /// An object at a path of the text whose lengths are known; none if it is something else.
+    fn at_path(raw: &'a str, path: Path, lengths: &'a Lengths, odd: &'a Odd) -> Option<Self> {
+        Some(Object {
+            fields: fields(raw, lengths)?.into(),
+            path,
+            lengths,
+            odd,
+        })
+    }
+
     /// The path of a field.
     fn at(&self, name: &str) -> String {
-        match self.path.as_str() {
+        match self.path.written().as_str() {
             "" => name.to_owned(),
-            path => format!("{path}.{name}"),
+            path => [path, ".", name].concat(),
         }
     }
 
@@ -234,39 +281,59 @@ impl<'a> Object<'a> {
         read
     }
 
-    fn elements_of(&self, name: &str) -> Vec<&'a RawValue> {
-        self.take(name, parsed).unwrap_or_default()
+    /// The fields of an object, in the order of their names.
+    fn named(&self, name: &str) -> BTreeMap<Cow<'a, str>, &'a str> {
+        let mut named = BTreeMap::new();
+        let fields = self.take(name, |raw| fields(raw, self.lengths));
+        named.extend(fields.into_iter().flatten());
+        named
     }
 }
 
-/// The objects among the elements of the list at a path.
+/// The objects among the elements of the list that is this field.
 pub(super) fn elements<'a>(
-    path: &str,
-    list: Vec<&'a RawValue>,
+    field: &str,
+    list: Vec<&'a str>,
+    lengths: &'a Lengths,
     odd: &'a Odd,
 ) -> impl Iterator<Item = Object<'a>> + use<'a> {
-    let path = path.to_owned();
+    let field: Rc<str> = field.into();
     let elements = list.into_iter().enumerate();
     elements.filter_map(move |(place, raw)| {
-        let path = format!("{path}[{place}]");
-        let Some(fields) = parsed(raw.get()) else {
-            odd.add(path);
-            return None;
+        let path = Path {
+            field: Rc::clone(&field),
+            element: Some(place),
         };
-        Some(Object { fields, path, odd })
+        let object = Object::at_path(raw, path.clone(), lengths, odd);
+        if object.is_none() {
+            odd.add(path.written());
+        }
+        object
     })
 }
 
-fn parsed<'a, T: serde::Deserialize<'a>>(raw: &'a str) -> Option<T> {
-    serde_json::from_str(raw).ok()
+/// The fields of an object; none if it is something else, or if a name is no text.
+fn fields<'a>(raw: &'a str, lengths: &'a Lengths) -> Option<Vec<Field<'a>>> {
+    if !raw.starts_with('{') {
+        return None;
+    }
+    let mut fields = Vec::with_capacity(8);
+    let mut inside = lengths.inside(raw);
+    while let (Some(key), Some(value)) = (inside.next(), inside.next()) {
+        fields.push((text(key)?, value));
+    }
+    Some(fields)
 }
 
 /// A scalar as text.
-fn text(raw: &str) -> Option<String> {
-    match raw.as_bytes().first()? {
-        b'"' => parsed(raw),
-        b'{' | b'[' | b'n' => None,
-        _ => Some(raw.to_owned()),
+fn text(raw: &str) -> Option<Cow<'_, str>> {
+    match raw.as_bytes() {
+        [b'"', inner @ .., b'"'] if plain(inner) == inner.len() => {
+            Some(raw[1..raw.len() - 1].into())
+        }
+        [b'"', ..] => serde_json::from_str::<String>(raw).ok().map(Cow::Owned),
+        [] | [b'{' | b'[' | b'n', ..] => None,
+        _ => Some(raw.into()),
     }
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp as Instant;
 
+use super::scan::plain;
 use crate::Timestamp;
 
 /// JSON as text that can be parsed: bytes that are not UTF-8 and halves of surrogate pairs (such as
@@ -12,7 +13,11 @@ use crate::Timestamp;
 #[must_use]
 pub fn clean(bytes: &[u8]) -> Cow<'_, str> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let text = String::from_utf8_lossy(bytes);
+    // Several bytes at once, unlike the search for what is none.
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    };
     let mut odd = Scan::of(&text).peekable();
     if odd.peek().is_none() {
         drop(odd);
@@ -80,8 +85,12 @@ impl Iterator for Scan<'_> {
     type Item = (usize, RefusedPart);
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let Some(byte) = self.bytes.get(self.at).copied() {
+        loop {
+            if self.inside {
+                self.at += plain(self.bytes.get(self.at..).unwrap_or_default());
+            }
             let at = self.at;
+            let byte = *self.bytes.get(at)?;
             self.at += 1;
             match byte {
                 b'"' => self.inside = !self.inside,
@@ -100,7 +109,6 @@ impl Iterator for Scan<'_> {
                 _ => {}
             }
         }
-        None
     }
 }
 
