@@ -254,10 +254,11 @@ impl Batch {
     fn finished(mut self, options: &Options) -> Next {
         // The metadata are no longer needed, and a done split is kept for long.
         self.described = Described::default();
-        if self.state().data.len() > MOST_STATE {
-            self.files.forget_the_obvious();
-            if self.state().data.len() > MOST_STATE {
-                self.files.forget();
+        let mut state = self.state();
+        for forget in [Files::forget_the_obvious, Files::forget] {
+            if state.data.len() > MOST_STATE {
+                forget(&mut self.files);
+                state = self.state();
             }
         }
         if self.renewing.is_some() && !self.to_renew.is_empty() {
@@ -266,7 +267,7 @@ impl Batch {
             self.attempts = 0;
             return self.ask(options);
         }
-        self.done()
+        Next::Done(state)
     }
 
     fn polled(

@@ -6,6 +6,8 @@
 //! skipped, however deep they are nested.
 
 mod object;
+#[cfg(test)]
+mod random_tests;
 mod scan;
 mod text;
 

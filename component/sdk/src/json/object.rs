@@ -95,13 +95,10 @@ impl<'a> Object<'a> {
     /// # Errors
     /// The text is not a JSON object.
     pub fn read<T>(json: &str, read: impl FnOnce(&Object<'_>) -> T) -> Result<(T, Odd), Error> {
-        let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json)?;
+        let fields = root(json)?;
         let odd = Odd::default();
         let made = read(&Object {
-            fields: fields
-                .into_iter()
-                .map(|(key, raw)| (key, raw.get()))
-                .collect(),
+            fields: fields.into(),
             path: Path::default(),
             lengths: &Lengths::of(json),
             odd: &odd,
@@ -312,6 +309,13 @@ pub(super) fn elements<'a>(
     })
 }
 
+/// The fields of an object that has not been found valid.
+fn root(json: &str) -> Result<Vec<Field<'_>>, Error> {
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_str(json)?;
+    let fields = fields.into_iter();
+    Ok(fields.map(|(key, raw)| (key.into(), raw.get())).collect())
+}
+
 /// The fields of an object; none if it is something else, or if a name is no text.
 fn fields<'a>(raw: &'a str, lengths: &'a Lengths) -> Option<Vec<Field<'a>>> {
     if !raw.starts_with('{') {
@@ -328,7 +332,7 @@ fn fields<'a>(raw: &'a str, lengths: &'a Lengths) -> Option<Vec<Field<'a>>> {
 /// A scalar as text.
 fn text(raw: &str) -> Option<Cow<'_, str>> {
     match raw.as_bytes() {
-        [b'"', inner @ .., b'"'] if plain(inner) == inner.len() => {
+        [b'"', inner @ .., b'"'] if plain(inner, b'"') == inner.len() => {
             Some(raw[1..raw.len() - 1].into())
         }
         [b'"', ..] => serde_json::from_str::<String>(raw).ok().map(Cow::Owned),

@@ -105,7 +105,7 @@ fn container(bytes: &[u8]) -> usize {
 fn string(bytes: &[u8]) -> usize {
     let mut at = 1;
     loop {
-        at += plain(bytes.get(at..).unwrap_or_default());
+        at += plain(bytes.get(at..).unwrap_or_default(), b'"');
         match bytes.get(at) {
             None => return bytes.len(),
             Some(b'"') => return at + 1,
@@ -115,23 +115,23 @@ fn string(bytes: &[u8]) -> usize {
     }
 }
 
-/// The number of bytes before the first quote, backslash or control character.
-pub(super) fn plain(bytes: &[u8]) -> usize {
+/// The number of bytes before the first one that is `stop`, a backslash or a control character.
+pub(super) fn plain(bytes: &[u8], stop: u8) -> usize {
     const ONES: u64 = u64::MAX / 255;
     // The highest bit of a byte that is 0; those of bytes above may be wrong.
     let zero = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
     let (chunks, rest) = bytes.as_chunks();
     for (place, chunk) in chunks.iter().enumerate() {
         let chunk = u64::from_le_bytes(*chunk);
-        let quote = zero(chunk ^ (ONES * u64::from(b'"')));
+        let stopping = zero(chunk ^ (ONES * u64::from(stop)));
         let backslash = zero(chunk ^ (ONES * u64::from(b'\\')));
         let control = chunk.wrapping_sub(ONES * 0x20) & !chunk;
-        let found = (quote | backslash | control) & (ONES << 7);
+        let found = (stopping | backslash | control) & (ONES << 7);
         if found != 0 {
             return place * 8 + found.trailing_zeros() as usize / 8;
         }
     }
-    let odd = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    let odd = |byte: &u8| *byte == stop || matches!(byte, b'\\' | 0..0x20);
     let found = rest.iter().position(odd);
     chunks.len() * 8 + found.unwrap_or(rest.len())
 }

@@ -18,6 +18,9 @@ pub fn clean(bytes: &[u8]) -> Cow<'_, str> {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(bytes),
     };
+    if is_surely_clean(text.as_bytes()) {
+        return text;
+    }
     let mut odd = Scan::of(&text).peekable();
     if odd.peek().is_none() {
         drop(odd);
@@ -35,6 +38,19 @@ pub fn clean(bytes: &[u8]) -> Cow<'_, str> {
     }
     cleaned.push_str(&text[copied..]);
     Cow::Owned(cleaned)
+}
+
+/// Returns true if there is nothing that could be a part that a parser refuses, in a string or not.
+fn is_surely_clean(mut rest: &[u8]) -> bool {
+    loop {
+        rest = &rest[plain(rest, b'\\')..];
+        rest = match rest {
+            [] => return true,
+            [b'\\', b'u', b'd' | b'D', ..] => return false,
+            [b'\\', after @ ..] => after,
+            _ => return false,
+        };
+    }
 }
 
 /// A part of a string that a JSON parser refuses.
@@ -87,7 +103,7 @@ impl Iterator for Scan<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if self.inside {
-                self.at += plain(self.bytes.get(self.at..).unwrap_or_default());
+                self.at += plain(self.bytes.get(self.at..).unwrap_or_default(), b'"');
             }
             let at = self.at;
             let byte = *self.bytes.get(at)?;
