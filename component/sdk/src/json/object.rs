@@ -412,6 +412,30 @@ mod tests {
     }
 
     #[test]
+    fn an_object_that_is_read_apart_has_oddities_of_its_own() {
+        let json = br#"{"rows": [{"id": []}, {"id": "a", "parts": [{"n": {}}]}]}"#;
+        let (rows, odd) = object(json, |body| {
+            let rows = body.objects("rows").map(|row| {
+                let (id, odd) = row.apart(|row| {
+                    for part in row.objects("parts") {
+                        assert_eq!(part.count("n"), None);
+                    }
+                    row.text("id")
+                });
+                (id, odd.paths())
+            });
+            rows.collect::<Vec<_>>()
+        })
+        .unwrap();
+        let expected = [
+            (None, vec!["id".to_owned()]),
+            (Some("a".to_owned()), vec!["parts[0].n".to_owned()]),
+        ];
+        assert_eq!(rows, expected);
+        assert_eq!(odd.count(), 0);
+    }
+
+    #[test]
     fn what_is_nested_without_end_is_skipped() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         let json = format!(r#"{{"deep": {deep}, "id": "a", "a": "\ud83d"}}"#);

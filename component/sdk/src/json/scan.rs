@@ -3,7 +3,7 @@
 
 /// Lists and objects of fewer bytes are scanned where they are met.
 const LONG: usize = 128;
-/// Lists and objects within more others are, too: so the lengths take no more memory than the text.
+/// Lists and objects within more others are, too: in 32 bits the lengths take no more memory than the text.
 const DEEP: usize = 10;
 
 /// The lengths of long lists and objects in a text, in the order of their addresses.
