@@ -20,9 +20,11 @@ mod ending;
 mod error;
 mod fetch_concurrency;
 mod filing;
+mod fleet;
 mod in_flight;
 mod job_times;
 mod links;
+mod node;
 pub(crate) mod ports;
 mod read_only;
 mod results;
@@ -64,6 +66,7 @@ use adaptive_concurrency::AdaptiveConcurrency;
 use ending::Ending;
 use fetch_concurrency::FetchConcurrency;
 use filing::Upkeep;
+pub(crate) use fleet::FleetRole;
 use in_flight::InFlight;
 use ports::{ArtifactDelivery, HttpGateway, SourceRuntime};
 use recording_host_model::{
@@ -117,6 +120,8 @@ pub(crate) struct Engine {
     pub(crate) ledger: Arc<dyn Ledger>,
     /// The splits that workers claim, which may lie elsewhere.
     pub(crate) work: Arc<dyn WorkQueue>,
+    /// Its part in a fleet.
+    pub(crate) fleet: FleetRole,
     /// Takes personal values out of all that comes in.
     pub(crate) intake: Arc<Intake>,
     pub(crate) clock: Clock,
@@ -155,6 +160,7 @@ impl Engine {
             self.start_work(&mut in_flight, &mut tasks, &results, now, ending.as_ref())
                 .await?;
             self.write_some_results(&mut results, &mut tasks);
+            self.await_report(&mut tasks).await?;
             let idle = tasks.is_empty() && in_flight.is_idle();
             if upkeep.is_due(self.clock.elapsed()) || idle {
                 self.complete_and_file(&mut upkeep, &mut in_flight, now)
@@ -196,9 +202,10 @@ impl Engine {
                 }
                 Happened::BackfillDone(done) => self.on_backfill(*done, &mut in_flight).await?,
                 Happened::ResultsWritten(written) => {
-                    Self::on_results_written(written, &mut in_flight)?
+                    self.on_results_written(written, &mut in_flight).await?;
                 }
-                Happened::Time => {}
+                Happened::Reported(report) => self.on_report((*report)?, &mut in_flight).await?,
+                Happened::FetchTaken(_) | Happened::Time => {}
                 Happened::Stop => {
                     self.drain(&mut in_flight, tasks, &mut results).await?;
                     return Err(RunError::Stopped);
@@ -242,6 +249,7 @@ impl Engine {
         let mut in_flight =
             InFlight::load(&*self.work, &*self.ledger, sinks, fetches, concurrency).await?;
         in_flight.backfill.look();
+        self.hand_over_all(&mut in_flight).await?;
         for sink_index in self.indexes(&self.absent) {
             in_flight.sinks.open(sink_index, self.clock.now());
         }

@@ -69,6 +69,17 @@ pub struct ArtifactResult {
 }
 
 impl ArtifactResult {
+    /// An artifact that no sink has, and that some get later.
+    #[must_use]
+    pub fn owed(artifact: String, backlog: Vec<String>) -> Self {
+        ArtifactResult {
+            artifact,
+            took: Vec::new(),
+            backlog,
+            result: Ok(ArtifactContents::default()),
+        }
+    }
+
     /// An artifact that is unavailable.
     #[must_use]
     pub fn failed(artifact: String, code: &str, message: &str) -> Self {

@@ -60,7 +60,7 @@ impl Queue {
 
 /// Writes down all that a step yielded and what is next for its split. A conversation that continues is
 /// left alone until it has ended, or for the horizon after its start.
-fn commit(
+pub(super) fn commit(
     tx: &rusqlite::Transaction<'_>,
     split: &str,
     step: &Step,
@@ -94,10 +94,10 @@ fn commit(
 
 /// When conversations are to be fetched.
 #[derive(Clone, Copy)]
-struct Due {
-    now: u64,
+pub(super) struct Due {
+    pub(super) now: u64,
     /// How long after its start a conversation that continues is waited for (ms).
-    horizon: u64,
+    pub(super) horizon: u64,
 }
 
 /// Keeps the names that a step contains.
@@ -238,7 +238,7 @@ fn add_count(
 }
 
 /// The sinks that an artifact is to be brought to; none for all.
-fn takers(
+pub(super) fn takers(
     tx: &rusqlite::Transaction<'_>,
     artifact: &ArtifactKey,
     split: &str,

@@ -252,18 +252,34 @@ pub(super) fn completed(
     row: &rusqlite::Row<'_>,
 ) -> rusqlite::Result<CompletedConversation> {
     let id: String = row.get(0)?;
+    Ok(CompletedConversation {
+        lost_in: delivered::lost(tx, &id)?,
+        objects: objects_of(tx, &id)?,
+        id,
+        record: parsed(row.get_ref(1)?.as_str()?)?,
+        outcome: parsed(row.get_ref(2)?.as_str()?)?,
+        attempt: row.get(3)?,
+        revision: row.get::<_, Option<i64>>(4)?.map(|extent| extent as u64),
+    })
+}
+
+/// The objects of a conversation, by the sink that holds them.
+pub(super) fn objects_of(
+    tx: &rusqlite::Transaction<'_>,
+    conversation: &str,
+) -> rusqlite::Result<BTreeMap<String, Vec<Object>>> {
     let mut objects = BTreeMap::<String, Vec<Object>>::new();
     let mut query = tx.prepare_cached(
         "SELECT sink, recording, key, member, content_type, size, sha256, etag, stored_size, stored_sha256, index_metadata,
            note, aside, file FROM object
          WHERE conversation = ?1 ORDER BY sink, key, member",
     )?;
-    let mut rows = query.query([&id])?;
+    let mut rows = query.query([conversation])?;
     while let Some(object) = rows.next()? {
         let member: String = object.get(3)?;
         let stored: (Option<i64>, Option<String>) = (object.get(8)?, object.get(9)?);
         objects.entry(object.get(0)?).or_default().push(Object {
-            conversation: id.clone(),
+            conversation: conversation.to_owned(),
             recording: object.get(1)?,
             key: object.get(2)?,
             member: (!member.is_empty()).then_some(member),
@@ -281,13 +297,5 @@ pub(super) fn completed(
             file: object.get(13)?,
         });
     }
-    Ok(CompletedConversation {
-        lost_in: delivered::lost(tx, &id)?,
-        id,
-        record: parsed(row.get_ref(1)?.as_str()?)?,
-        outcome: parsed(row.get_ref(2)?.as_str()?)?,
-        attempt: row.get(3)?,
-        revision: row.get::<_, Option<i64>>(4)?.map(|extent| extent as u64),
-        objects,
-    })
+    Ok(objects)
 }

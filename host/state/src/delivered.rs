@@ -103,7 +103,11 @@ impl Queue {
     }
 }
 
-fn note(tx: &rusqlite::Transaction<'_>, delivered: &ArtifactResult) -> rusqlite::Result<()> {
+/// Notes what became of an artifact.
+pub(super) fn note(
+    tx: &rusqlite::Transaction<'_>,
+    delivered: &ArtifactResult,
+) -> rusqlite::Result<()> {
     let artifact = &delivered.artifact;
     let contents = match &delivered.result {
         Ok(contents) => contents,

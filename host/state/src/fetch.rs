@@ -161,42 +161,8 @@ impl Queue {
         failure: FetchFailure,
         now: u64,
     ) -> Result<usize, QueueError> {
-        let FetchFailure {
-            code,
-            message,
-            retryable,
-            divisible,
-        } = failure;
-        let outcome = Outcome::Failed { code, message };
-        self.transaction(move |tx| {
-            tx.execute("UPDATE split SET status = 'done' WHERE id = ?1", [&split])?;
-            claims::end_any(tx, &split)?;
-            let left: Vec<String> = tx
-                .prepare_cached(
-                    concat!("SELECT id FROM conversation WHERE ", stage!(Fetching), " AND substr(?1, 1, length(fetch)) = fetch
-                     AND NOT EXISTS (SELECT 1 FROM split WHERE status = 'open' AND substr(split.id, 1, length(fetch)) = fetch)"),
-                )?
-                .query_map([&split], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
-            if divisible && left.len() > 1 {
-                for id in &left {
-                    tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1 AND status = 'failed'")?
-                        .execute([id])?;
-                    tx.prepare_cached(
-                        "UPDATE conversation SET fetch = NULL, due = ?2, together = ?3 WHERE id = ?1",
-                    )?
-                    .execute(params![id, now as i64, left.len().div_ceil(2) as i64])?;
-                }
-                return Ok(left.len());
-            }
-            let text = json(&outcome)?;
-            for id in &left {
-                tx.prepare_cached("UPDATE conversation SET outcome = ?2, retryable = ?3 WHERE id = ?1")?
-                    .execute(params![id, text, retryable])?;
-            }
-            Ok(0)
-        })
-        .await
+        self.transaction(move |tx| abandon(tx, &split, failure, now))
+            .await
     }
 
     /// Takes up again conversations filed with a loss that may pass, unless one has been tried so often that
@@ -268,6 +234,50 @@ pub struct FetchFailure {
     pub retryable: bool,
     /// True if some of the conversations may do without the others.
     pub divisible: bool,
+}
+
+/// Lets go of a split of a fetch; returns how many conversations are fetched again.
+pub(super) fn abandon(
+    tx: &rusqlite::Transaction<'_>,
+    split: &str,
+    failure: FetchFailure,
+    now: u64,
+) -> rusqlite::Result<usize> {
+    let FetchFailure {
+        code,
+        message,
+        retryable,
+        divisible,
+    } = failure;
+    let outcome = Outcome::Failed { code, message };
+    tx.execute("UPDATE split SET status = 'done' WHERE id = ?1", [split])?;
+    claims::end_any(tx, split)?;
+    let left: Vec<String> = tx
+        .prepare_cached(
+            concat!("SELECT id FROM conversation WHERE ", stage!(Fetching), " AND substr(?1, 1, length(fetch)) = fetch
+             AND NOT EXISTS (SELECT 1 FROM split WHERE status = 'open' AND substr(split.id, 1, length(fetch)) = fetch)"),
+        )?
+        .query_map([split], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    if divisible && left.len() > 1 {
+        for id in &left {
+            tx.prepare_cached(
+                "DELETE FROM artifact WHERE conversation = ?1 AND status = 'failed'",
+            )?
+            .execute([id])?;
+            tx.prepare_cached(
+                "UPDATE conversation SET fetch = NULL, due = ?2, together = ?3 WHERE id = ?1",
+            )?
+            .execute(params![id, now as i64, left.len().div_ceil(2) as i64])?;
+        }
+        return Ok(left.len());
+    }
+    let text = json(&outcome)?;
+    for id in &left {
+        tx.prepare_cached("UPDATE conversation SET outcome = ?2, retryable = ?3 WHERE id = ?1")?
+            .execute(params![id, text, retryable])?;
+    }
+    Ok(0)
 }
 
 /// How a filed conversation has been counted.

@@ -27,18 +27,25 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Acknowledged, Backfilled, Completion, CountMismatch, FetchFailure, KnownSink, ObjectCopy,
-    Queue, QueueError, QueueStock, ReceiptSummary, Searched, SearchedRange, Status,
+    Acknowledged, Backfilled, Completion, CountMismatch, FetchFailure, FetchOrder, KnownSink,
+    ObjectCopy, Queue, QueueError, QueueStock, ReceiptSummary, Searched, SearchedRange, Status,
     SupersededSegment, Unproven, VoidSegment,
+    fleet::{FetchReport, TakenFetch},
 };
 use recording_host_model::{
     ArtifactKey, ArtifactResult, ConversationRef, KeyContext, Progress, Segment, Split, TimeRange,
 };
 
 /// All of the ledger.
-pub trait Ledger: Discovery + Fetching + Filing + Sinks + Repair + Report + fmt::Debug {}
+pub trait Ledger:
+    Discovery + Fetching + Handover + Filing + Sinks + Repair + Report + fmt::Debug
+{
+}
 
-impl<T: Discovery + Fetching + Filing + Sinks + Repair + Report + fmt::Debug> Ledger for T {}
+impl<T> Ledger for T where
+    T: Discovery + Fetching + Handover + Filing + Sinks + Repair + Report + fmt::Debug
+{
+}
 
 /// A ledger that leaves to another one what it does not do itself.
 #[cfg(test)]
@@ -165,6 +172,29 @@ part! {
         retry_passing(now: u64) -> usize;
         /// Takes up again all losses.
         retry_lost(now: u64) -> usize;
+    }
+}
+
+part! {
+    /// Fetches that other machines do: see [`fleet`](crate::fleet).
+    Handover, DelegateHandover {
+        /// The fetches of an export that are not done, each as a node would do it.
+        orders(export: &str) -> Vec<FetchOrder>;
+        /// A fetch as a node would do it.
+        order(fetch: String) -> FetchOrder;
+        /// Applies what a node has reported, unless it was applied before; returns true if the fetch is finished. Of
+        /// `sinks`, those that want an artifact and that the node has not brought it to are owed it.
+        apply(report: FetchReport, sinks: Vec<String>) -> bool;
+        /// The sequence of the last report that was applied; 0 if none was.
+        applied() -> u64;
+        /// Takes a fetch on, with what was reported of it before; the ledger of a node does.
+        take_on(taken: TakenFetch, now: u64) -> ();
+        /// The fetches that artifacts belong to; those of fetches that were let go are left out.
+        fetches_of(artifacts: Vec<String>) -> BTreeMap<String, String>;
+        /// Returns true if a fetch has no split that is open and no artifact that is to be delivered.
+        is_finished(fetch: String) -> bool;
+        /// Forgets a fetch and its conversations; the ledger of a node does.
+        let_go(fetch: String, conversations: Vec<String>) -> ();
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     receipt,
     transfer::{DeliveryReport, SinkBinding, TransferError},
 };
-use recording_host_model::{ArtifactContents, ArtifactKey, ArtifactResult, MissingRecording, day};
+use recording_host_model::{ArtifactKey, ArtifactResult, MissingRecording, day};
 use recording_host_sink::SinkError;
 
 /// The code of a recording whose key another object has, which stays.
@@ -135,12 +135,7 @@ impl Engine {
         }
         if link.took.is_empty() {
             // Only sinks that are away want it: it waits for them.
-            return Ok(Some(ArtifactResult {
-                artifact: key,
-                took: Vec::new(),
-                backlog: self.names(&link.backlog),
-                result: Ok(ArtifactContents::default()),
-            }));
+            return Ok(Some(ArtifactResult::owed(key, self.names(&link.backlog))));
         }
         Ok(Some(self.ended(key, link)))
     }
@@ -157,10 +152,7 @@ impl Engine {
             let name = &self.bindings[sink_index].name;
             match failed.iter().find(|(sink, _)| sink == name) {
                 Some((_, error)) if error.different.is_some() => {
-                    match self
-                        .gives_way(sink_index, &link.artifact.key, error, in_flight)
-                        .await?
-                    {
+                    match self.gives_way(sink_index, link, error, in_flight).await? {
                         Ok(true) => left.push(sink_index),
                         Ok(false) => link.occupied.push((sink_index, error.to_string())),
                         Err(error) => {
@@ -192,7 +184,7 @@ impl Engine {
     async fn gives_way(
         &self,
         sink_index: usize,
-        artifact: &ArtifactKey,
+        link: &PendingArtifact,
         error: &SinkError,
         in_flight: &mut InFlight,
     ) -> Result<Result<bool, SinkError>, RunError> {
@@ -205,7 +197,7 @@ impl Engine {
             return Ok(Ok(false));
         }
         // The name of an archive of many conversations is not theirs alone.
-        let ArtifactKey::Recording(recording) = artifact else {
+        let ArtifactKey::Recording(recording) = &link.artifact.key else {
             return Ok(Ok(false));
         };
         let ledger = &self.ledger;
@@ -216,7 +208,8 @@ impl Engine {
         if ledger.has_object(binding.name.clone(), key.clone()).await? {
             return Ok(Ok(false));
         }
-        let removed = match receipt::names(store, &day(known.start), key, self.repair).await {
+        let repair = self.repair || in_flight.held.is_repair(&link.split);
+        let removed = match receipt::names(store, &day(known.start), key, repair).await {
             Ok(true) => return Ok(Ok(false)),
             Ok(false) => store.delete(key).await,
             Err(error) => Err(error),

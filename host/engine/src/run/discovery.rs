@@ -253,8 +253,9 @@ impl Engine {
         if in_flight.sinks.any_unavailable() && self.ledger.sealed().await? >= BEHIND {
             return Ok(());
         }
-        let most = in_flight.fetches.limit();
-        while in_flight.discovery.is_wanted() && in_flight.splits.begun() < most {
+        let most = self.most_fetches(in_flight);
+        let under_way = |it: &InFlight| it.splits.begun() + it.handed.len();
+        while in_flight.discovery.is_wanted() && under_way(in_flight) < most {
             let any = !in_flight.splits.is_searching();
             let gathered = self
                 .ledger
@@ -272,7 +273,14 @@ impl Engine {
                 conversations,
             };
             let started = self.start(Purpose::Fetch(fetch)).await?;
-            for id in self.ledger.fetch(name, ids, started.splits, now).await? {
+            let splits = self
+                .ledger
+                .fetch(name.clone(), ids, started.splits, now)
+                .await?;
+            if self.hand_over(&name, in_flight).await? {
+                continue;
+            }
+            for id in splits {
                 // Counted as begun, so that no more are gathered than may be under way.
                 in_flight.splits.begin(id.clone());
                 in_flight.splits.add(id, now);

@@ -7,9 +7,11 @@ use super::{
     backfill::Backfill,
     discovery::Discovery,
     fetch_concurrency::FetchConcurrency,
+    fleet::HandedOver,
     job_times::JobTimes,
     links::PendingArtifacts,
     ms,
+    node::HeldFetches,
     sink_health::SinkHealth,
     splits::{Splits, is_search},
 };
@@ -29,6 +31,10 @@ pub(super) struct InFlight {
     pub(super) sinks: SinkHealth,
     pub(super) backfill: Backfill,
     pub(super) job_times: JobTimes,
+    /// The fetches that nodes of the fleet have, if this engine leads.
+    pub(super) handed: HandedOver,
+    /// The fetches of the fleet that this engine has, if it is a node.
+    pub(super) held: HeldFetches,
     /// What each sink has taken of what this run had for it, by the index of its binding.
     pub(super) taken: BTreeMap<usize, Taken>,
 }
@@ -68,13 +74,18 @@ impl InFlight {
             sinks,
             backfill: Backfill::default(),
             job_times: JobTimes::default(),
+            handed: HandedOver::default(),
+            held: HeldFetches::default(),
             taken: BTreeMap::new(),
         })
     }
 
-    /// Returns true if no split, no download and no copy waits.
+    /// Returns true if no split, no download and no copy waits, here or at a node.
     pub(super) fn is_idle(&self) -> bool {
-        self.splits.is_idle() && self.links.ready() == 0 && self.backfill.is_done()
+        self.handed.is_empty()
+            && self.splits.is_idle()
+            && self.links.ready() == 0
+            && self.backfill.is_done()
     }
 
     /// Which of the requests that wait for the rate limit a split's goes before: first what begins jobs,

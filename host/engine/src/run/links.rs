@@ -208,6 +208,21 @@ impl PendingArtifacts {
         self.not_in_flight(lost)
     }
 
+    /// Lets go of all artifacts that are not being downloaded and whose split is not to be kept.
+    pub(super) fn keep(&mut self, is_kept: impl Fn(&str) -> bool) {
+        for link in &self.ready {
+            if !is_kept(&link.split) {
+                let key = link.artifact.key.to_text();
+                self.in_flight.remove(&key);
+                self.refreshes.remove(&key);
+            }
+        }
+        self.ready.retain(|link| is_kept(&link.split));
+        self.stale.retain(|split, _| is_kept(split));
+        self.refreshing.retain(|split, _| is_kept(split));
+        self.asked.retain(|split, _| is_kept(split));
+    }
+
     /// Notes that an object in a sink gives way to a recording.
     pub(super) fn give_way(&mut self, sink_index: usize, key: &str) {
         self.given_way.insert((sink_index, key.to_owned()));

@@ -1,13 +1,16 @@
 //! Writes down what became of artifacts, many at once, while downloads go on.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tokio::task::JoinSet;
 
-use super::{Engine, RunError, in_flight::InFlight, tasks::Tasks};
+use super::{Engine, RunError, fleet::FleetRole, in_flight::InFlight, tasks::Tasks};
 use crate::{privacy::Intake, transfer::SinkBinding};
 use recording_host_model::{ArtifactResult, Event, Events, StoredArtifact};
-use recording_host_state::{Ledger, QueueError};
+use recording_host_state::{FetchChange, Ledger, QueueError, fleet::FetchConsumer};
 
 /// Results that are written down at once, at least as long as downloads are under way, and at most.
 const LEAST: usize = 32;
@@ -19,8 +22,19 @@ pub(super) struct Results {
     came: Vec<ArtifactResult>,
 }
 
-/// The artifacts that were written down.
-pub(super) type WrittenResults = Result<Vec<String>, RunError>;
+/// Results that were written down.
+pub(super) type WrittenResults = Result<WrittenBatch, RunError>;
+
+/// Results that were written down, or that count for nothing.
+#[derive(Default)]
+pub(super) struct WrittenBatch {
+    /// The keys of their artifacts.
+    keys: Vec<String>,
+    /// The fetches whose results they are, if this engine is a node.
+    fetches: BTreeSet<String>,
+    /// Those of them that are no longer this node's.
+    lost: Vec<String>,
+}
 
 impl Results {
     /// Takes on what became of artifacts.
@@ -49,11 +63,19 @@ impl Engine {
     }
 
     /// Heeds that results are written down; until then, links to the same artifacts are ignored.
-    pub(super) fn on_results_written(
+    pub(super) async fn on_results_written(
+        &self,
         written: WrittenResults,
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
-        in_flight.links.written(&written?);
+        let written = written?;
+        in_flight.links.written(&written.keys);
+        for fetch in &written.fetches {
+            in_flight.held.changed(fetch);
+        }
+        for fetch in &written.lost {
+            self.lose_fetch(fetch, in_flight).await?;
+        }
         Ok(())
     }
 
@@ -65,21 +87,34 @@ impl Engine {
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
         while let Some(written) = writing.join_next().await {
-            Self::on_results_written(super::tasks::joined(written)?, in_flight)?;
+            self.on_results_written(super::tasks::joined(written)?, in_flight)
+                .await?;
         }
         let all = std::mem::take(&mut results.came);
-        Self::on_results_written(self.result_writer().write_delivered(all).await, in_flight)
+        let written = self.result_writer().write_delivered(all).await;
+        self.on_results_written(written, in_flight).await
     }
 
     /// Writes down what became of artifacts that were not downloaded.
-    pub(super) async fn write_lost(&self, lost: Vec<ArtifactResult>) -> Result<(), QueueError> {
-        self.result_writer().write(lost).await
+    pub(super) async fn write_lost(
+        &self,
+        lost: Vec<ArtifactResult>,
+        in_flight: &mut InFlight,
+    ) -> Result<(), RunError> {
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let mut written = self.result_writer().write(lost).await?;
+        // Nothing was on its way.
+        written.keys.clear();
+        self.on_results_written(Ok(written), in_flight).await
     }
 
     fn result_writer(&self) -> ResultWriter {
         ResultWriter {
             ledger: Arc::clone(&self.ledger),
             bindings: self.bindings.clone(),
+            fleet: self.fleet.clone(),
             intake: Arc::clone(&self.intake),
             events: self.events.clone(),
         }
@@ -90,22 +125,28 @@ impl Engine {
 struct ResultWriter {
     ledger: Arc<dyn Ledger>,
     bindings: Vec<Arc<SinkBinding>>,
+    fleet: FleetRole,
     intake: Arc<Intake>,
     events: Events,
 }
 
 impl ResultWriter {
-    /// Writes down what became of artifacts that were downloaded; returns their keys.
+    /// Writes down what became of artifacts that were downloaded.
     async fn write_delivered(&self, mut batch: Vec<ArtifactResult>) -> WrittenResults {
-        let keys = batch.iter().map(|one| one.artifact.clone()).collect();
         self.remove_copies(&mut batch).await?;
-        self.write(batch).await?;
-        Ok(keys)
+        Ok(self.write(batch).await?)
     }
 
     /// Writes results down without personal values.
-    async fn write(&self, mut results: Vec<ArtifactResult>) -> Result<(), QueueError> {
+    async fn write(&self, mut results: Vec<ArtifactResult>) -> Result<WrittenBatch, QueueError> {
+        let mut written = WrittenBatch {
+            keys: results.iter().map(|one| one.artifact.clone()).collect(),
+            ..WrittenBatch::default()
+        };
         self.intake.results(&mut results);
+        if let Some(consumer) = self.fleet.consumer() {
+            results = self.report(&**consumer, results, &mut written).await?;
+        }
         let happened: Vec<Event> = match self.events.has_subscribers() {
             true => results.iter().filter_map(event_of).collect(),
             false => Vec::new(),
@@ -114,7 +155,38 @@ impl ResultWriter {
         for event in happened {
             self.events.emit(|| event);
         }
-        Ok(())
+        Ok(written)
+    }
+
+    /// Reports results to the leader, those of each fetch together; returns those that count.
+    async fn report(
+        &self,
+        consumer: &dyn FetchConsumer,
+        results: Vec<ArtifactResult>,
+        written: &mut WrittenBatch,
+    ) -> Result<Vec<ArtifactResult>, QueueError> {
+        let keys = results.iter().map(|one| one.artifact.clone()).collect();
+        let fetches = self.ledger.fetches_of(keys).await?;
+        let mut by_fetch = BTreeMap::<String, Vec<ArtifactResult>>::new();
+        for result in results {
+            // One of a fetch that this node has let go of is nobody's.
+            if let Some(fetch) = fetches.get(&result.artifact) {
+                by_fetch.entry(fetch.clone()).or_default().push(result);
+            }
+        }
+        let mut counting = Vec::new();
+        for (fetch, results) in by_fetch {
+            let change = FetchChange::delivered(&results);
+            match consumer.report(&fetch, change).await {
+                Ok(()) => {
+                    counting.extend(results);
+                    written.fetches.insert(fetch);
+                }
+                Err(QueueError::NotHeld(_)) => written.lost.push(fetch),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(counting)
     }
 
     /// Removes what was put although it is a copy of another file of its recording, where that can be

@@ -2,6 +2,7 @@
 
 mod controls;
 mod export;
+mod fleet;
 mod login;
 mod sinks;
 
@@ -11,25 +12,24 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::{FutureExt as _, TryFutureExt as _};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Concurrency, Engine, Interval, RunError, RunReport, RunSummary, SourceConfig, context::context,
-    ports::Sandboxed, spans::WorkSpans,
+    Concurrency, Engine, FleetRole, Interval, RunError, RunReport, RunSummary, SourceConfig,
+    context::context, ports::Sandboxed, spans::WorkSpans,
 };
 use crate::{
     privacy::Intake,
-    recover::{ReceiptOwnership, RecoverError, recover},
+    recover::ReceiptOwnership,
     repair::RepairReport,
     shard::Days,
     transfer::{ArchiveMode, SinkBinding, Transfer},
 };
 use recording_host_http::{ClientError, Downloads, Limiters, SourceHttp, Throttle};
 use recording_host_model::{Error, Events, OriginRole, Purpose, Subscriber, clock::Clock};
-use recording_host_sink::{Sink, Store};
+use recording_host_sink::Sink;
 use recording_host_source::{SourceComponent, Trace};
-use recording_host_state::Ledger;
+use recording_host_state::{Ledger, Queue, fleet::FetchPublisher};
 
 pub(super) use sinks::checked;
 
@@ -55,6 +55,8 @@ pub struct Pipeline {
     drain: watch::Receiver<bool>,
     /// The days that it exports of its interval, if not all.
     days: Option<Days>,
+    /// The fleet whose nodes do its fetches, if there is one.
+    publisher: Option<Arc<dyn FetchPublisher>>,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -106,6 +108,7 @@ impl Pipeline {
             throttle: Throttle::default(),
             drain: watch::channel(false).1,
             days: None,
+            publisher: None,
         }
     }
 
@@ -389,6 +392,23 @@ impl Pipeline {
         if self.search_again {
             queue.search_again().await?;
         }
+        let fleet = self
+            .publisher
+            .clone()
+            .map_or(FleetRole::Alone, FleetRole::Leader);
+        self.engine(connected, claim, opened.label, queue, absent, fleet)
+    }
+
+    /// The engine of a run with a queue.
+    fn engine(
+        self,
+        connected: Connected,
+        claim: Arc<ReceiptOwnership>,
+        label: String,
+        queue: Queue,
+        absent: Vec<String>,
+        fleet: FleetRole,
+    ) -> Result<Engine, RunError> {
         let ledger: Arc<dyn Ledger> = Arc::new(queue.clone());
         let transfer = Transfer::new(
             connected.downloads,
@@ -396,8 +416,8 @@ impl Pipeline {
             self.data_dir.clone(),
         );
         Ok(Engine {
-            context: context(&opened.label, &self.source.interval, &self.component)?,
-            export: opened.label,
+            context: context(&label, &self.source.interval, &self.component)?,
+            export: label,
             claim,
             interval: self.source.interval.clone(),
             source: connected.source,
@@ -410,6 +430,7 @@ impl Pipeline {
             repair: self.repair,
             work: Arc::new(queue),
             ledger,
+            fleet,
             intake: Arc::new(Intake::new(self.source.privacy.clone())),
             clock: self.clock,
             concurrency: self.concurrency,
@@ -425,42 +446,6 @@ impl Pipeline {
 
     fn warn(&self, text: &str) {
         self.events.warn(text);
-    }
-
-    /// Takes over what receipts of the same export prove: the queue before this one is lost.
-    async fn recover(
-        &self,
-        ledger: &dyn Ledger,
-        claim: &ReceiptOwnership,
-        absent: &[String],
-        stop: &mut watch::Receiver<bool>,
-    ) -> Result<(), RunError> {
-        let present = self
-            .bindings
-            .iter()
-            .filter(|binding| !absent.contains(&binding.name));
-        let stores: Vec<(&str, &dyn Store)> = present
-            .filter_map(|binding| Some((binding.name.as_str(), binding.sink.store()?)))
-            .collect();
-        let taken = self
-            .patiently(stop, || {
-                let recovered =
-                    recover(ledger, claim, &stores, self.days.as_ref(), self.clock.now());
-                let recovered = recovered.map_err(|error| match error {
-                    RecoverError::Sink(error) => RunError::Sink(error),
-                    RecoverError::Queue(error) => RunError::Queue(error),
-                });
-                recovered.boxed()
-            })
-            .await?;
-        if taken > 0 {
-            self.warn(&format!(
-                "the queue is new: {taken} conversations that the receipts prove are not fetched again"
-            ));
-        }
-        self.patiently(stop, || self.introduce(ledger, absent).boxed())
-            .await?;
-        Ok(ledger.set_ready().await?)
     }
 }
 

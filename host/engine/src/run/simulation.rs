@@ -5,6 +5,7 @@
 //! `RECORDING_HOST_SEEDS=FROM-TO` chooses the seeds; one that fails is named.
 
 mod delivery;
+mod fleet;
 mod pace;
 mod source;
 mod vendor;
@@ -19,7 +20,7 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::sync::watch;
 
-use super::{Concurrency, Engine, Follow, Interval, RunError};
+use super::{Concurrency, Engine, FleetRole, Follow, Interval, RunError};
 use crate::{
     identity::ExportIdentity, privacy::Intake, receipt::ReceiptContext, recover::ReceiptOwnership,
     repair::RepairReport, transfer::SinkBinding,
@@ -50,13 +51,37 @@ struct Ran {
     log: Vec<String>,
 }
 
+/// The part of an engine in a simulation.
+#[derive(Clone)]
+struct Part {
+    fleet: FleetRole,
+    /// The rate of the vendor's client, which all engines of a fleet share.
+    limiter: Arc<Limiter>,
+}
+
+impl Part {
+    /// The only engine.
+    fn alone() -> Self {
+        let limit = RateLimit {
+            requests_per_minute: ALLOWED,
+            count_header: Some("count".into()),
+            allowed_header: Some("allowed".into()),
+            reset_header: Some("reset".into()),
+        };
+        Part {
+            fleet: FleetRole::Alone,
+            limiter: Arc::new(Limiter::new(Some(limit))),
+        }
+    }
+}
+
 fn run(
     world: &Arc<Mutex<World>>,
     queue: &Queue,
     clock: Clock,
     seed: u64,
-    refill: Option<&'static str>,
-    repair: bool,
+    part: &Part,
+    (refill, repair): (Option<&'static str>, bool),
 ) -> Engine {
     // Long: one value, field by field.
     let world = Arc::clone(world);
@@ -76,12 +101,6 @@ fn run(
         "id".to_owned().into(),
         "secret".to_owned().into(),
     );
-    let limiter = Arc::new(Limiter::new(Some(RateLimit {
-        requests_per_minute: ALLOWED,
-        count_header: Some("count".into()),
-        allowed_header: Some("allowed".into()),
-        reset_header: Some("reset".into()),
-    })));
     let vendor = Arc::new(Vendor::new(Arc::clone(&world), clock));
     let (open, sinks) = {
         let world = world.lock().unwrap();
@@ -101,7 +120,7 @@ fn run(
             vendor,
             allow,
             Arc::new(Authenticator::OAuth(oauth)),
-            limiter,
+            Arc::clone(&part.limiter),
             clock,
             seed,
         )),
@@ -127,6 +146,7 @@ fn run(
         repair,
         work: Arc::new(queue.clone()),
         ledger: Arc::new(queue.clone()),
+        fleet: part.fleet.clone(),
         intake: Arc::new(Intake::default()),
         clock,
         concurrency: Concurrency {
@@ -146,8 +166,9 @@ fn run(
     }
 }
 
-/// Exports a world to its end, through crashes at any moment.
-async fn export(world: &Arc<Mutex<World>>, seed: u64) {
+/// Exports a world to its end, through crashes at any moment. The rate of the vendor's client is known anew after
+/// each, unless a fleet shares it.
+async fn export(world: &Arc<Mutex<World>>, clock: Clock, seed: u64, fleet: Option<&Part>) {
     // Long: the loop of an export through crashes, in order.
     let queue = Queue::in_memory().unwrap();
     let (_running, stop) = watch::channel(false);
@@ -156,13 +177,7 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
         let world = world.lock().unwrap();
         (world.crashes, world.days)
     };
-    // An export of the past begins a day later, when all calls are over.
-    let began = if follows.is_some() {
-        START
-    } else {
-        START + 2 * DAY
-    };
-    let clock = Clock::starting_at(began, 1.0);
+    let began = clock.now();
     // The change between two runs, once: a sink is added, or one is wiped and filled anew.
     let mut change = world.lock().unwrap().change;
     let mut refill = None;
@@ -170,7 +185,8 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
     // Long enough for the last day to be compacted.
     let end = follows.map(|days| began + days * DAY + DAY + DAY / 2);
     loop {
-        let run = run(world, &queue, clock, seed, refill, repair);
+        let part = fleet.cloned().unwrap_or_else(Part::alone);
+        let run = run(world, &queue, clock, seed, &part, (refill, repair));
         let going = run.run(stop.clone());
         let left = end.map_or(u64::MAX, |end| end.saturating_sub(clock.now()));
         let until_crash = if crashes > 0 {
@@ -207,7 +223,12 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
                 | RunError::Unavailable(_)
                 | RunError::Sink(_)
                 | RunError::Sandbox(_),
-            )) => {}
+            )) => {
+                if fleet.is_some() {
+                    // Whoever starts it again: nodes go on meanwhile.
+                    clock.sleep(Duration::from_secs(10)).await;
+                }
+            }
             Ok(Err(error)) => panic!("{error}"),
             Err(_) if end.is_some_and(|end| clock.now() >= end) => return,
             Err(_) => {
@@ -222,6 +243,15 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
     }
 }
 
+/// The clock of a simulation. An export of the past begins a day later, when all calls are over.
+fn clock_of(world: &Mutex<World>) -> Clock {
+    let began = match world.lock().unwrap().days {
+        Some(_) => START,
+        None => START + 2 * DAY,
+    };
+    Clock::starting_at(began, 1.0)
+}
+
 fn simulate(seed: u64) -> Ran {
     let world = Arc::new(Mutex::new(World::new(seed)));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -229,7 +259,7 @@ fn simulate(seed: u64) -> Ran {
         .start_paused(true)
         .build()
         .unwrap();
-    runtime.block_on(export(&world, seed));
+    runtime.block_on(async { export(&world, clock_of(&world), seed, None).await });
     drop(runtime);
     let world = world.lock().unwrap();
     world.check();
@@ -239,7 +269,7 @@ fn simulate(seed: u64) -> Ran {
 }
 
 /// Runs seeds on every core; returns those that fail, with what they say.
-fn all(seeds: &[u64]) -> BTreeMap<u64, String> {
+fn all(seeds: &[u64], simulate: fn(u64) -> Ran) -> BTreeMap<u64, String> {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let failed = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
@@ -267,14 +297,19 @@ fn all(seeds: &[u64]) -> BTreeMap<u64, String> {
 
 #[test]
 fn whatever_happens_nothing_is_lost_and_nothing_is_twice() {
+    check(simulate, (0..300).chain(FAILED_ONCE));
+}
+
+/// Fails if any seed does: those of the environment, or else these.
+fn check(simulate: fn(u64) -> Ran, seeds: impl Iterator<Item = u64>) {
     let seeds: Vec<u64> = match std::env::var("RECORDING_HOST_SEEDS") {
         Ok(range) => {
             let (from, to) = range.split_once('-').expect("FROM-TO");
             (from.parse().unwrap()..to.parse().unwrap()).collect()
         }
-        Err(_) => (0..300).chain(FAILED_ONCE).collect(),
+        Err(_) => seeds.collect(),
     };
-    let failed = all(&seeds);
+    let failed = all(&seeds, simulate);
     let each = failed
         .iter()
         .map(|(seed, text)| format!("\nseed {seed}: {text}"));
@@ -306,7 +341,7 @@ fn without_faults_no_work_is_repeated() {
             .start_paused(true)
             .build()
             .unwrap();
-        runtime.block_on(export(&world, seed));
+        runtime.block_on(async { export(&world, clock_of(&world), seed, None).await });
         let world = world.lock().unwrap();
         world.check();
         let wanted = world

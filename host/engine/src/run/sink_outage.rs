@@ -87,6 +87,23 @@ impl Engine {
         Ok(())
     }
 
+    /// Goes on with a sink: the leader brings it what it is owed.
+    pub(super) fn on_node_probe(
+        &self,
+        done: ProbeDone,
+        in_flight: &mut InFlight,
+    ) -> Result<(), RunError> {
+        let ProbeDone { sink_index, result } = done;
+        in_flight.sinks.probed(sink_index);
+        match result {
+            Err(error) => self.sink_failed(sink_index, error, in_flight),
+            Ok(_) => {
+                in_flight.sinks.succeeded(sink_index);
+                Ok(())
+            }
+        }
+    }
+
     /// Has links requested to what some sinks are owed; returns to how many artifacts.
     pub(super) async fn request_owed_links(
         &self,
@@ -98,6 +115,9 @@ impl Engine {
             .map(|sink_index| self.bindings[*sink_index].name.clone());
         let mut count = 0;
         for (split, keys) in self.ledger.backlog(names.collect()).await? {
+            if in_flight.handed.has(&split) {
+                continue;
+            }
             count += in_flight.links.want(&split, keys);
         }
         Ok(count)

@@ -184,6 +184,17 @@ impl Splits {
         self.searching.remove(id)
     }
 
+    /// Lets go of all splits of a fetch, whatever they wait for.
+    pub(super) fn forget(&mut self, fetch: &str) {
+        for due in [&mut self.waiting, &mut self.fresh] {
+            due.retain(|(_, id)| !id.starts_with(fetch));
+        }
+        self.begun.retain(|id| !id.starts_with(fetch));
+        self.failures.retain(|id, _| !id.starts_with(fetch));
+        self.traps.retain(|id, _| !id.starts_with(fetch));
+        self.idle.retain(|id, _| !id.starts_with(fetch));
+    }
+
     /// Returns true if nothing may be asked of a split beside what it does: a step is under way, or one
     /// of an earlier run is to be resumed. Two answers at once would each be taken for the other's.
     pub(super) fn is_busy(&self, id: &str) -> bool {

@@ -20,7 +20,7 @@ use recording_host_model::{
     Step, clock::Clock,
 };
 use recording_host_source::SandboxError;
-use recording_host_state::FetchFailure;
+use recording_host_state::{FetchChange, FetchFailure};
 
 /// The outcome of conversations whose source did not answer for too long: it may do so later.
 const UNAVAILABLE: &str = "unavailable";
@@ -94,6 +94,10 @@ impl Engine {
         let idle = in_flight.splits.idled(&split.id, is_silent(&step));
         self.tell_of_return(recovered || idle == 0, now, in_flight);
         let (taken, late) = (self.intake.step(step.clone()), ms(self.late));
+        let change = || FetchChange::step(&split.id, &taken, now, late);
+        if !self.report_change(&split.id, change, in_flight).await? {
+            return Ok(());
+        }
         let committed = self.work.commit(split.id.clone(), taken, now, late).await?;
         in_flight.links.committed(&split.id);
         self.events.emit(|| Event::StepCommitted {
@@ -106,12 +110,13 @@ impl Engine {
             in_flight.splits.add(id, now);
         }
         in_flight.discovery.found(committed.wanted > 0);
-        self.take_links(
+        let elsewhere = self.take_links(
             &split.id,
             step.artifacts,
             &committed.artifacts,
             &mut in_flight.links,
         );
+        self.write_lost(elsewhere, in_flight).await?;
         if let Some(reason) = stuck(&step.next, idle, now) {
             return self
                 .fail_split(&split, "no-progress", reason, in_flight)
@@ -131,14 +136,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Queues the downloads of artifacts that are `wanted`, with the sinks that take them; none for all.
+    /// Queues the downloads of artifacts that are `wanted`, with the sinks that take them; none for all. Returns those
+    /// for sinks that this node's configuration lacks: the leader brings them there.
     fn take_links(
         &self,
         split: &str,
         artifacts: Vec<Artifact>,
         wanted: &HashMap<String, Option<Vec<String>>>,
         links: &mut PendingArtifacts,
-    ) {
+    ) -> Vec<ArtifactResult> {
+        let mut elsewhere = Vec::new();
         for artifact in artifacts {
             let key = artifact.key.to_text();
             let to: Vec<usize> = match wanted.get(&key) {
@@ -147,10 +154,15 @@ impl Engine {
                 // Those that are away are owed it.
                 Some(Some(takers)) => self.indexes(takers).collect(),
             };
+            if let (true, Some(Some(takers))) = (to.is_empty(), wanted.get(&key)) {
+                elsewhere.push(ArtifactResult::owed(key, takers.clone()));
+                continue;
+            }
             links.obtained(split, &key);
             let span = self.spans.artifact(split, &key);
             links.add(PendingArtifact::new(artifact, split, to).with_span(span));
         }
+        elsewhere
     }
 
     async fn on_split_done(&self, id: &str, in_flight: &mut InFlight) -> Result<(), RunError> {
@@ -161,9 +173,7 @@ impl Engine {
                 ArtifactResult::failed(artifact, "no-link", "the source returned no new link")
             })
             .collect();
-        if !lost.is_empty() {
-            self.write_lost(lost).await?;
-        }
+        self.write_lost(lost, in_flight).await?;
         // An earlier run may have had links that this one has not.
         let pending = self.ledger.pending(id.to_owned()).await?;
         in_flight.links.want(id, pending);
@@ -263,7 +273,7 @@ impl Engine {
         in_flight.job_times.forget(&split.id);
         let lost = in_flight.links.abandon(&split.id).into_iter();
         let lost = lost.map(|artifact| ArtifactResult::failed(artifact, code, &reason));
-        self.write_lost(lost.collect()).await?;
+        self.write_lost(lost.collect(), in_flight).await?;
         let mut message = reason.clone();
         self.intake.message(&mut message);
         let failure = FetchFailure {
@@ -274,6 +284,10 @@ impl Engine {
             divisible: code != UNAVAILABLE,
         };
         let now = self.clock.now();
+        let change = || FetchChange::abandoned(&split.id, &failure, now);
+        if !self.report_change(&split.id, change, in_flight).await? {
+            return Ok(());
+        }
         let again = self.ledger.abandon(split.id.clone(), failure, now).await?;
         match again {
             0 => self.warn(&format!("{}: failed: {reason}", split.kind)),

@@ -12,6 +12,10 @@ use super::{
     sink_outage::ProbeDone, step::StepDone,
 };
 use recording_host_model::clock::Clock;
+use recording_host_state::{
+    QueueError,
+    fleet::{FetchReport, TakenFetch},
+};
 
 /// The tasks under way.
 #[derive(Default)]
@@ -22,6 +26,10 @@ pub(super) struct Tasks {
     pub(super) backfills: JoinSet<BackfillDone>,
     /// At most one: results are written down in their order.
     pub(super) writing: JoinSet<WrittenResults>,
+    /// At most one: the next report of a node, which a leader waits for.
+    pub(super) reports: JoinSet<Result<FetchReport, QueueError>>,
+    /// At most one: the next fetch of a fleet, which a node waits for.
+    pub(super) taking: JoinSet<Result<TakenFetch, QueueError>>,
 }
 
 /// The event that happened next.
@@ -31,11 +39,14 @@ pub(super) enum Happened {
     ProbeDone(ProbeDone),
     BackfillDone(Box<BackfillDone>),
     ResultsWritten(WrittenResults),
+    Reported(Box<Result<FetchReport, QueueError>>),
+    FetchTaken(Box<Result<TakenFetch, QueueError>>),
     Time,
     Stop,
 }
 
 impl Tasks {
+    /// Returns true if nothing is under way but waiting for others.
     pub(super) fn is_empty(&self) -> bool {
         self.steps.is_empty()
             && self.transfers.is_empty()
@@ -61,6 +72,8 @@ impl Tasks {
             Some(fetched) = self.transfers.join_next() => Happened::TransferDone(Box::new(joined(fetched)?)),
             Some(tried) = self.probes.join_next() => Happened::ProbeDone(joined(tried)?),
             Some(filled) = self.backfills.join_next() => Happened::BackfillDone(Box::new(joined(filled)?)),
+            Some(reported) = self.reports.join_next() => Happened::Reported(Box::new(joined(reported)?)),
+            Some(taken) = self.taking.join_next() => Happened::FetchTaken(Box::new(joined(taken)?)),
             Ok(()) = draining.changed() => Happened::Time,
             () = clock.sleep(wait) => Happened::Time,
             () = tokio::time::sleep(TICK), if busy => Happened::Time,

@@ -1,12 +1,17 @@
 //! Which export it is, and the queue that knows it.
 
+use futures_util::{FutureExt as _, TryFutureExt as _};
+use tokio::sync::watch;
+
 use super::Pipeline;
 use crate::{
     identity::{self, ExportIdentity, label_before},
+    recover::{ReceiptOwnership, RecoverError, recover},
     run::RunError,
 };
 use recording_host_model::{Error, OriginRole, Purpose};
-use recording_host_state::{Queue, QueueError};
+use recording_host_sink::Store;
+use recording_host_state::{Ledger, Queue, QueueError};
 
 /// The names under which a queue keeps what it is a queue of.
 pub(in crate::run) const IDENTITY: &str = "identity";
@@ -30,6 +35,42 @@ impl Pipeline {
     /// [`Error`] if the component fails, or refuses its options.
     pub fn identity(&self) -> Result<ExportIdentity, Error> {
         Ok(self.identified()?)
+    }
+
+    /// Takes over what receipts of the same export prove: the queue before this one is lost.
+    pub(super) async fn recover(
+        &self,
+        ledger: &dyn Ledger,
+        claim: &ReceiptOwnership,
+        absent: &[String],
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), RunError> {
+        let present = self
+            .bindings
+            .iter()
+            .filter(|binding| !absent.contains(&binding.name));
+        let stores: Vec<(&str, &dyn Store)> = present
+            .filter_map(|binding| Some((binding.name.as_str(), binding.sink.store()?)))
+            .collect();
+        let taken = self
+            .patiently(stop, || {
+                let recovered =
+                    recover(ledger, claim, &stores, self.days.as_ref(), self.clock.now());
+                let recovered = recovered.map_err(|error| match error {
+                    RecoverError::Sink(error) => RunError::Sink(error),
+                    RecoverError::Queue(error) => RunError::Queue(error),
+                });
+                recovered.boxed()
+            })
+            .await?;
+        if taken > 0 {
+            self.warn(&format!(
+                "the queue is new: {taken} conversations that the receipts prove are not fetched again"
+            ));
+        }
+        self.patiently(stop, || self.introduce(ledger, absent).boxed())
+            .await?;
+        Ok(ledger.set_ready().await?)
     }
 
     pub(in crate::run) fn identified(&self) -> Result<ExportIdentity, RunError> {

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{Broken, Fault};
 use crate::{
     Backfilled, Completion, CountMismatch, FetchFailure, ObjectCopy, QueueError, WorkQueue,
-    ledger::{DelegateDiscovery, DelegateFetching},
+    ledger::{DelegateDiscovery, DelegateFetching, DelegateHandover},
 };
 use recording_host_model::{
     ArtifactKey, ArtifactResult, ConversationRecord, ConversationRef, KeyContext, Outcome, Split,
@@ -64,6 +64,8 @@ impl DelegateDiscovery for Broken {
         self.queue.in_bundle(key).await
     }
 }
+
+impl DelegateHandover for Broken {}
 
 #[async_trait]
 impl DelegateFetching for Broken {

@@ -1,0 +1,158 @@
+//! The part that an engine has in a fleet: it does all by itself, it leads and hands its fetches over, or it does
+//! those of another. See [`recording_host_state::fleet`].
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    Engine, RunError,
+    in_flight::InFlight,
+    splits::{Splits, is_search},
+    tasks::Tasks,
+};
+use recording_host_state::fleet::{FetchConsumer, FetchPublisher, FetchReport};
+
+/// The part of an engine in a fleet.
+#[derive(Clone, Debug)]
+pub(crate) enum FleetRole {
+    /// There is no fleet.
+    Alone,
+    /// It has the ledger: it searches, hands fetches over, and files what nodes report.
+    Leader(Arc<dyn FetchPublisher>),
+    /// It does fetches of the leader, and has a ledger of these alone.
+    Node(Arc<dyn FetchConsumer>),
+}
+
+impl FleetRole {
+    pub(super) fn publisher(&self) -> Option<&Arc<dyn FetchPublisher>> {
+        match self {
+            FleetRole::Leader(publisher) => Some(publisher),
+            _ => None,
+        }
+    }
+
+    pub(super) fn consumer(&self) -> Option<&Arc<dyn FetchConsumer>> {
+        match self {
+            FleetRole::Node(consumer) => Some(consumer),
+            _ => None,
+        }
+    }
+}
+
+/// The fetches that nodes have or are to take.
+#[derive(Debug, Default)]
+pub(super) struct HandedOver {
+    fetches: BTreeSet<String>,
+}
+
+impl HandedOver {
+    /// How many they are.
+    pub(super) fn len(&self) -> usize {
+        self.fetches.len()
+    }
+
+    /// Returns true if there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.fetches.is_empty()
+    }
+
+    /// Returns true if a split belongs to one of them: then it is stepped by a node alone.
+    pub(super) fn has(&self, split: &str) -> bool {
+        !is_search(split) && self.fetches.iter().any(|fetch| split.starts_with(fetch))
+    }
+}
+
+impl Engine {
+    /// Hands over the fetches that earlier runs have left; `splits` keeps what is not part of them.
+    pub(super) async fn hand_over_all(&self, in_flight: &mut InFlight) -> Result<(), RunError> {
+        let Some(publisher) = self.fleet.publisher() else {
+            return Ok(());
+        };
+        let mut orders = self.ledger.orders(&self.export).await?;
+        for order in &mut orders {
+            order.repair = self.repair;
+            in_flight.handed.fetches.insert(order.fetch.clone());
+        }
+        publisher.publish(orders).await?;
+        // Those that an earlier run had in full when it was interrupted.
+        for fetch in publisher.published().await? {
+            if !in_flight.handed.fetches.contains(&fetch) {
+                publisher.forget(&fetch).await?;
+            }
+        }
+        let mut kept = Splits::default();
+        for (id, due) in self.work.open_splits().await? {
+            if !in_flight.handed.has(&id) {
+                kept.add(id, due);
+            }
+        }
+        in_flight.splits = kept;
+        let handed = &in_flight.handed;
+        in_flight.links.keep(|split| !handed.has(split));
+        Ok(())
+    }
+
+    /// How many fetches may be under way: nodes bound their own.
+    pub(super) fn most_fetches(&self, in_flight: &InFlight) -> usize {
+        match self.fleet.publisher() {
+            Some(_) => self.concurrency.splits,
+            None => in_flight.fetches.limit(),
+        }
+    }
+
+    /// Hands a fetch over that has begun; returns false if there is nobody to hand it to.
+    pub(super) async fn hand_over(
+        &self,
+        fetch: &str,
+        in_flight: &mut InFlight,
+    ) -> Result<bool, RunError> {
+        let Some(publisher) = self.fleet.publisher() else {
+            return Ok(false);
+        };
+        if !self.ledger.is_finished(fetch.to_owned()).await? {
+            let mut order = self.ledger.order(fetch.to_owned()).await?;
+            order.repair = self.repair;
+            publisher.publish(vec![order]).await?;
+            in_flight.handed.fetches.insert(fetch.to_owned());
+        }
+        Ok(true)
+    }
+
+    /// Waits for the next report, beside all else.
+    pub(super) async fn await_report(&self, tasks: &mut Tasks) -> Result<(), RunError> {
+        if let Some(publisher) = self.fleet.publisher()
+            && tasks.reports.is_empty()
+        {
+            let (publisher, after) = (Arc::clone(publisher), self.ledger.applied().await?);
+            tasks
+                .reports
+                .spawn(async move { publisher.next_report(after).await });
+        }
+        Ok(())
+    }
+
+    /// Applies what a node has reported.
+    pub(super) async fn on_report(
+        &self,
+        report: FetchReport,
+        in_flight: &mut InFlight,
+    ) -> Result<(), RunError> {
+        let fetch = report.fetch.clone();
+        let bindings = self.bindings.iter();
+        let sinks = bindings.map(|binding| binding.name.clone()).collect();
+        if !self.ledger.apply(report, sinks).await? {
+            return Ok(());
+        }
+        // Before anything more is done about it here: nobody else has it any more.
+        if let Some(publisher) = self.fleet.publisher() {
+            publisher.forget(&fetch).await?;
+        }
+        if in_flight.handed.fetches.remove(&fetch) {
+            // There is room for another, and some of its conversations may be fetched again.
+            in_flight.discovery.found(true);
+            // A sink that the node could not reach, or that its configuration lacks, may be here.
+            let there = in_flight.sinks.available();
+            self.request_owed_links(there, in_flight).await?;
+        }
+        Ok(())
+    }
+}

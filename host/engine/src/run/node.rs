@@ -1,0 +1,235 @@
+//! The work of a node in a fleet: it takes fetches, does them with a ledger of its own, and reports each change
+//! before it commits it there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    Engine, RunError,
+    adaptive_concurrency::AdaptiveConcurrency,
+    fetch_concurrency::FetchConcurrency,
+    in_flight::InFlight,
+    results::Results,
+    sink_health::SinkHealth,
+    tasks::{Happened, Tasks},
+};
+use recording_host_model::clock::Jumps;
+use recording_host_state::{
+    FetchChange, QueueError,
+    fleet::{FetchConsumer, TakenFetch},
+};
+
+/// The fetches that a node has.
+#[derive(Debug, Default)]
+pub(super) struct HeldFetches {
+    held: BTreeMap<String, HeldFetch>,
+    /// Those of which something has changed since it was last seen if they are finished.
+    changed: BTreeSet<String>,
+}
+
+/// A fetch that a node has.
+#[derive(Debug)]
+struct HeldFetch {
+    conversations: Vec<String>,
+    /// True if objects that are not as they should be are replaced.
+    repair: bool,
+}
+
+impl HeldFetches {
+    /// The fetch that a split belongs to.
+    pub(super) fn of_split(&self, split: &str) -> Option<&str> {
+        let mut held = self.held.keys();
+        held.find(|fetch| split.starts_with(*fetch))
+            .map(String::as_str)
+    }
+
+    /// Returns true if the fetch of a split is to replace objects that are not as they should be.
+    pub(super) fn is_repair(&self, split: &str) -> bool {
+        let fetch = self.of_split(split).and_then(|fetch| self.held.get(fetch));
+        fetch.is_some_and(|fetch| fetch.repair)
+    }
+
+    /// Notes that something of a fetch has changed.
+    pub(super) fn changed(&mut self, fetch: &str) {
+        if self.held.contains_key(fetch) {
+            self.changed.insert(fetch.to_owned());
+        }
+    }
+}
+
+impl Engine {
+    /// Does fetches of the fleet until `stop` turns true; those that are not done then are given back.
+    pub(crate) async fn work(&self, mut stop: watch::Receiver<bool>) -> Result<(), RunError> {
+        let Some(consumer) = self.fleet.consumer() else {
+            return Ok(());
+        };
+        let mut in_flight = self.idle_node().await?;
+        let mut tasks = Tasks::default();
+        let mut results = Results::default();
+        let mut jumps = Jumps::new(self.clock);
+        let mut draining = self.drain.clone();
+        loop {
+            let now = self.clock.now();
+            self.note_jump(&mut jumps, &mut in_flight);
+            self.adjust_fetches(&mut in_flight, now);
+            self.probe_sinks(&mut in_flight, &mut tasks.probes, now);
+            if !results.is_full() {
+                self.start_downloads(&mut in_flight, &mut tasks.transfers, now);
+            }
+            self.start_steps(&mut in_flight, &mut tasks.steps, now, true)
+                .await?;
+            self.write_some_results(&mut results, &mut tasks);
+            self.hand_in(consumer, &mut in_flight).await?;
+            self.take_fetches(consumer, &in_flight, &mut tasks);
+            let wait = self.wait_until(in_flight.next_due(now));
+            match tasks
+                .next(&mut stop, &mut draining, self.clock, wait)
+                .await?
+            {
+                Happened::StepDone(done) => {
+                    self.on_step(*done, &mut in_flight, &mut tasks.steps)
+                        .await?;
+                }
+                Happened::TransferDone(done) => {
+                    results.extend(self.on_transfer(*done, &mut in_flight).await?);
+                }
+                Happened::ProbeDone(done) => self.on_node_probe(done, &mut in_flight)?,
+                Happened::ResultsWritten(written) => {
+                    self.on_results_written(written, &mut in_flight).await?;
+                }
+                Happened::FetchTaken(taken) => {
+                    self.take_on((*taken)?, &mut in_flight).await?;
+                }
+                Happened::BackfillDone(_) | Happened::Reported(_) | Happened::Time => {}
+                Happened::Stop => {
+                    self.drain(&mut in_flight, tasks, &mut results).await?;
+                    self.hand_in(consumer, &mut in_flight).await?;
+                    for fetch in in_flight.held.held.keys() {
+                        consumer.give_back(fetch).await?;
+                    }
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// A node that has nothing to do.
+    async fn idle_node(&self) -> Result<InFlight, RunError> {
+        let sinks = SinkHealth::new(self.bindings.len(), true);
+        let most = self.concurrency.transfers;
+        let concurrency = AdaptiveConcurrency::new(most, self.backpressure(), Instant::now());
+        let fetches = FetchConcurrency::new(self.concurrency.splits, self.clock.elapsed());
+        let mut in_flight =
+            InFlight::load(&*self.work, &*self.ledger, sinks, fetches, concurrency).await?;
+        in_flight.discovery.search_at(None);
+        in_flight.discovery.none_until(None);
+        for sink_index in self.indexes(&self.absent) {
+            in_flight.sinks.open(sink_index, self.clock.now());
+        }
+        Ok(in_flight)
+    }
+
+    /// Waits for another fetch, if there is room for one.
+    fn take_fetches(
+        &self,
+        consumer: &Arc<dyn FetchConsumer>,
+        in_flight: &InFlight,
+        tasks: &mut Tasks,
+    ) {
+        let most = in_flight.fetches.limit();
+        let full = in_flight.held.held.len() >= most;
+        if !full && tasks.taking.is_empty() && !*self.drain.borrow() {
+            let consumer = Arc::clone(consumer);
+            tasks.taking.spawn(async move { consumer.take().await });
+        }
+    }
+
+    /// Takes a fetch on, where the node before has left it.
+    async fn take_on(&self, taken: TakenFetch, in_flight: &mut InFlight) -> Result<(), RunError> {
+        let fetch = taken.order.fetch.clone();
+        // It came back to this node, which had not noticed that it was no longer its own.
+        self.lose_fetch(&fetch, in_flight).await?;
+        let held = HeldFetch {
+            conversations: taken.order.conversations().map(str::to_owned).collect(),
+            repair: taken.order.repair,
+        };
+        self.ledger.take_on(taken, self.clock.now()).await?;
+        for (id, due) in self.work.open_splits().await? {
+            if id.starts_with(&fetch) {
+                in_flight.splits.add(id, due);
+            }
+        }
+        for (split, keys) in self.ledger.undelivered().await? {
+            if split.starts_with(&fetch) {
+                in_flight.links.want(&split, keys);
+            }
+        }
+        in_flight.held.held.insert(fetch.clone(), held);
+        in_flight.held.changed(&fetch);
+        Ok(())
+    }
+
+    /// Says of the fetches that are finished that they are done.
+    async fn hand_in(
+        &self,
+        consumer: &Arc<dyn FetchConsumer>,
+        in_flight: &mut InFlight,
+    ) -> Result<(), RunError> {
+        for fetch in std::mem::take(&mut in_flight.held.changed) {
+            if self.ledger.is_finished(fetch.clone()).await? {
+                consumer.done(&fetch).await?;
+                self.lose_fetch(&fetch, in_flight).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports a change of the fetch of a split before it is committed here. False if the fetch is no longer this
+    /// node's: then nothing is to be committed.
+    pub(super) async fn report_change(
+        &self,
+        split: &str,
+        change: impl FnOnce() -> FetchChange,
+        in_flight: &mut InFlight,
+    ) -> Result<bool, RunError> {
+        let Some(consumer) = self.fleet.consumer() else {
+            return Ok(true);
+        };
+        let Some(fetch) = in_flight.held.of_split(split).map(str::to_owned) else {
+            return Ok(false);
+        };
+        match consumer.report(&fetch, change()).await {
+            Ok(()) => {
+                in_flight.held.changed(&fetch);
+                Ok(true)
+            }
+            Err(QueueError::NotHeld(_)) => {
+                self.lose_fetch(&fetch, in_flight).await?;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lets go of a fetch: it is done, or another node's. What is under way for it counts for nothing.
+    pub(super) async fn lose_fetch(
+        &self,
+        fetch: &str,
+        in_flight: &mut InFlight,
+    ) -> Result<(), RunError> {
+        let Some(held) = in_flight.held.held.remove(fetch) else {
+            return Ok(());
+        };
+        in_flight.held.changed.remove(fetch);
+        in_flight.splits.forget(fetch);
+        in_flight.links.keep(|split| !split.starts_with(fetch));
+        Ok(self
+            .ledger
+            .let_go(fetch.to_owned(), held.conversations)
+            .await?)
+    }
+}

@@ -1,0 +1,132 @@
+//! A leader and its nodes in one simulation: any of them stops at any moment, and fetches are taken from nodes that
+//! go on.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use recording_host_model::clock::Clock;
+use recording_host_state::{MemoryFleet, Queue, fleet::FetchPublisher};
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{Part, Ran, World, check, clock_of, export, run};
+use crate::run::FleetRole;
+
+const NODES: u64 = 3;
+
+/// Does fetches until the simulation ends, through as many crashes as the world has.
+async fn node(world: Arc<Mutex<World>>, fleet: MemoryFleet, clock: Clock, seed: u64, part: Part) {
+    let mut rng = SmallRng::seed_from_u64(seed ^ 0x00de);
+    let mut crashes = world.lock().unwrap().crashes;
+    let (_running, stop) = watch::channel(false);
+    loop {
+        let part = Part {
+            fleet: FleetRole::Node(Arc::new(fleet.node())),
+            ..part.clone()
+        };
+        let queue = Queue::for_node().unwrap();
+        let engine = run(&world, &queue, clock, seed, &part, (None, false));
+        drop(part);
+        let until_crash = match crashes {
+            0 => u64::MAX / 4,
+            _ => rng.random_range(0..90_000),
+        };
+        let time = Duration::from_millis(until_crash);
+        if tokio::time::timeout(time, engine.work(stop.clone()))
+            .await
+            .is_err()
+        {
+            crashes = crashes.saturating_sub(1);
+        }
+        drop(engine);
+        clock.sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Takes fetches from nodes that have not stopped, as servers do that have not heard of them for long.
+async fn redeliver(fleet: MemoryFleet, clock: Clock, seed: u64) {
+    let mut rng = SmallRng::seed_from_u64(seed ^ 0xde11);
+    for _ in 0..rng.random_range(0..6) {
+        let pause = rng.random_range(0..120_000);
+        clock.sleep(Duration::from_millis(pause)).await;
+        let taken = fleet.taken();
+        if !taken.is_empty() {
+            fleet.redeliver(&taken[rng.random_range(0..taken.len())]);
+        }
+    }
+}
+
+async fn export_by_fleet(world: &Arc<Mutex<World>>, seed: u64) {
+    let clock = clock_of(world);
+    let fleet = MemoryFleet::new();
+    let mut part = Part::alone();
+    let mut others = JoinSet::new();
+    for number in 0..NODES {
+        let (world, part) = (Arc::clone(world), part.clone());
+        let seed = seed.wrapping_mul(31).wrapping_add(number);
+        others.spawn(node(world, fleet.clone(), clock, seed, part));
+    }
+    others.spawn(redeliver(fleet.clone(), clock, seed));
+    part.fleet = FleetRole::Leader(Arc::new(fleet.clone()) as Arc<dyn FetchPublisher>);
+    export(world, clock, seed, Some(&part)).await;
+    others.shutdown().await;
+    let follows = world.lock().unwrap().days.is_some();
+    assert!(follows || fleet.waiting() == 0, "a fetch is left");
+}
+
+fn simulate_fleet(seed: u64) -> Ran {
+    let world = Arc::new(Mutex::new(World::new(seed)));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(export_by_fleet(&world, seed));
+    drop(runtime);
+    let world = world.lock().unwrap();
+    world.check();
+    Ran {
+        log: world.log.clone(),
+    }
+}
+
+#[test]
+fn whatever_happens_to_a_fleet_nothing_is_lost_and_nothing_is_twice() {
+    check(simulate_fleet, 0..200);
+}
+
+#[test]
+fn without_faults_a_fleet_repeats_no_work() {
+    for seed in 0..20 {
+        let world = Arc::new(Mutex::new(World::calm(seed)));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let clock = clock_of(&world);
+            let fleet = MemoryFleet::new();
+            let mut part = Part::alone();
+            let mut nodes = JoinSet::new();
+            for number in 0..NODES {
+                let (world, part) = (Arc::clone(&world), part.clone());
+                nodes.spawn(node(world, fleet.clone(), clock, number, part));
+            }
+            part.fleet = FleetRole::Leader(Arc::new(fleet.clone()));
+            export(&world, clock, seed, Some(&part)).await;
+            nodes.shutdown().await;
+        });
+        let world = world.lock().unwrap();
+        world.check();
+        let wanted = world.conversations.iter().filter(|one| one.wanted());
+        assert_eq!(world.submits, wanted.count().div_ceil(7), "seed {seed}");
+        assert_eq!(world.refused, 0, "seed {seed}");
+        assert!(
+            world.stored.values().all(|&times| times == 1),
+            "seed {seed}"
+        );
+    }
+}

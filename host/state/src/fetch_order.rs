@@ -1,0 +1,495 @@
+//! A fetch as it goes to another machine, and the changes that come back: JSON, with a version. A link is never
+//! part of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{FetchFailure, QueueError};
+use recording_host_model::{
+    Artifact, ArtifactContents, ArtifactKey, ArtifactResult, Container, Conversation, Download,
+    IndexMetadata, MissingRecording, Next, Object, ReportedOutcome, Split, SplitState, Step,
+    Update, Wait,
+};
+
+/// The version of the format. Members may be added under the same one; readers ignore those that they do not
+/// know.
+const VERSION: u32 = 1;
+
+/// A fetch, with all that a node needs to do it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FetchOrder {
+    v: u32,
+    /// Its name.
+    pub fetch: String,
+    /// True if objects that are not as they should be are replaced.
+    #[serde(default)]
+    pub repair: bool,
+    pub(super) splits: Vec<OrderedSplit>,
+    pub(super) conversations: Vec<OrderedConversation>,
+    /// The artifacts that are known already.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) artifacts: Vec<KnownArtifact>,
+}
+
+/// A change to a ledger that a node reports.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FetchChange {
+    v: u32,
+    #[serde(flatten)]
+    pub(super) kind: ChangeKind,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ChangeKind {
+    Step(Box<SplitStep>),
+    Delivered(Vec<Delivered>),
+    Abandoned(Abandoned),
+}
+
+/// A split, and when it is due (ms); never if it is done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct OrderedSplit {
+    id: String,
+    kind: String,
+    state: State,
+    pub(super) due: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct State {
+    version: u32,
+    data: Bytes,
+}
+
+/// The bytes of a state, mostly JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Bytes {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+/// A conversation of a fetch, as the leader's ledger has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct OrderedConversation {
+    pub(super) id: String,
+    pub(super) start: u64,
+    pub(super) ended: Option<u64>,
+    pub(super) recorded: bool,
+    /// The record, JSON as text.
+    pub(super) record: Option<String>,
+    pub(super) attempt: u32,
+    /// The sinks that alone are to get it, and true for one that has had it before; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) wanting: Vec<(String, bool)>,
+    /// Objects of it that sinks have, of earlier fetches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) objects: Vec<StoredObject>,
+}
+
+/// An artifact that was handed over before.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct KnownArtifact {
+    /// The key, as text.
+    pub(super) key: String,
+    pub(super) conversation: Option<String>,
+    pub(super) split: String,
+    pub(super) status: String,
+}
+
+/// An object, with the sink that holds it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct StoredObject {
+    pub(super) sink: String,
+    conversation: String,
+    /// The members that receipts have as well.
+    object: Object,
+    stored: Option<(u64, String)>,
+    aside: bool,
+    file: String,
+    index_metadata: Option<IndexMetadata>,
+}
+
+/// A step of a split, without links.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SplitStep {
+    pub(super) split: String,
+    pub(super) now: u64,
+    pub(super) horizon: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    conversations: Vec<Conversation>,
+    /// The keys of artifacts, as text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    artifacts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    outcomes: Vec<ReportedOutcome>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    splits: Vec<OrderedSplit>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    updates: Vec<Update>,
+    state: State,
+    /// When it is due again (ms); none if it is done.
+    due: Option<u64>,
+}
+
+/// The result of an artifact.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Delivered {
+    artifact: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    took: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    backlog: Vec<String>,
+    result: Result<Contents, (String, String)>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Contents {
+    objects: Vec<StoredObject>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<LostRecording>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lost: Option<LostRecording>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lost_in: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dropped: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct LostRecording {
+    conversation: String,
+    code: String,
+    message: String,
+    retryable: bool,
+}
+
+/// A split that is let go.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Abandoned {
+    pub(super) split: String,
+    pub(super) now: u64,
+    code: String,
+    message: String,
+    retryable: bool,
+    divisible: bool,
+}
+
+/// Refuses what a later version of this program has written.
+fn check(v: u32, what: &str) -> Result<(), QueueError> {
+    if v <= VERSION {
+        return Ok(());
+    }
+    let reason = format!(
+        "{what} has the format {v}, which this version of the program does not know; upgrade this node"
+    );
+    Err(QueueError::Backend(reason.into()))
+}
+
+fn unreadable(what: &str, error: serde_json::Error) -> QueueError {
+    QueueError::Backend(format!("{what} cannot be read: {error}").into())
+}
+
+/// Reads JSON whose member `v` is a version of the format, which is looked at first.
+fn read<T: serde::de::DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, QueueError> {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u32,
+    }
+    let Version { v } = serde_json::from_slice(bytes).map_err(|error| unreadable(what, error))?;
+    check(v, what)?;
+    serde_json::from_slice(bytes).map_err(|error| unreadable(what, error))
+}
+
+impl FetchOrder {
+    pub(super) fn new(
+        fetch: String,
+        splits: Vec<OrderedSplit>,
+        conversations: Vec<OrderedConversation>,
+        artifacts: Vec<KnownArtifact>,
+    ) -> Self {
+        FetchOrder {
+            v: VERSION,
+            fetch,
+            repair: false,
+            splits,
+            conversations,
+            artifacts,
+        }
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) has written.
+    ///
+    /// # Errors
+    /// [`QueueError::Backend`] if it is no order, or of a later version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, QueueError> {
+        read("a fetch", bytes)
+    }
+
+    /// The order as JSON.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Texts, numbers and lists have no other way to go.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The ids of its conversations.
+    pub fn conversations(&self) -> impl Iterator<Item = &str> {
+        self.conversations.iter().map(|one| one.id.as_str())
+    }
+}
+
+impl FetchChange {
+    /// A step of a split that was committed at a time (ms), with the horizon of that commit.
+    #[must_use]
+    pub fn step(split: &str, step: &Step, now: u64, horizon: u64) -> Self {
+        let (state, due) = match &step.next {
+            Next::Send(send) => (&send.state, Some(now)),
+            Next::Wait(wait) => (&wait.state, Some(wait.until)),
+            Next::Done(state) => (state, None),
+        };
+        let splits = step.splits.iter();
+        Self::of(ChangeKind::Step(Box::new(SplitStep {
+            split: split.to_owned(),
+            now,
+            horizon,
+            conversations: step.conversations.clone(),
+            artifacts: step.artifacts.iter().map(|it| it.key.to_text()).collect(),
+            outcomes: step.outcomes.clone(),
+            splits: splits
+                .map(|split| OrderedSplit::new(split.clone(), Some(now)))
+                .collect(),
+            updates: step.updates.clone(),
+            state: State::of(state.clone()),
+            due,
+        })))
+    }
+
+    /// The results of artifacts.
+    #[must_use]
+    pub fn delivered(results: &[ArtifactResult]) -> Self {
+        Self::of(ChangeKind::Delivered(
+            results.iter().map(Delivered::of).collect(),
+        ))
+    }
+
+    /// A split that was let go at a time (ms).
+    #[must_use]
+    pub fn abandoned(split: &str, failure: &FetchFailure, now: u64) -> Self {
+        Self::of(ChangeKind::Abandoned(Abandoned {
+            split: split.to_owned(),
+            now,
+            code: failure.code.clone(),
+            message: failure.message.clone(),
+            retryable: failure.retryable,
+            divisible: failure.divisible,
+        }))
+    }
+
+    fn of(kind: ChangeKind) -> Self {
+        FetchChange { v: VERSION, kind }
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) has written.
+    ///
+    /// # Errors
+    /// [`QueueError::Backend`] if it is no change, or of a later version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, QueueError> {
+        read("a report of a fetch", bytes)
+    }
+
+    /// The change as JSON.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+impl State {
+    fn of(state: SplitState) -> Self {
+        let data = String::from_utf8(state.data)
+            .map_or_else(|error| Bytes::Binary(error.into_bytes()), Bytes::Text);
+        State {
+            version: state.version,
+            data,
+        }
+    }
+
+    fn into_state(self) -> SplitState {
+        SplitState {
+            version: self.version,
+            data: match self.data {
+                Bytes::Text(text) => text.into_bytes(),
+                Bytes::Binary(bytes) => bytes,
+            },
+        }
+    }
+}
+
+impl OrderedSplit {
+    pub(super) fn new(split: Split, due: Option<u64>) -> Self {
+        OrderedSplit {
+            id: split.id,
+            kind: split.kind,
+            state: State::of(split.state),
+            due,
+        }
+    }
+
+    pub(super) fn into_split(self) -> Split {
+        Split {
+            id: self.id,
+            kind: self.kind,
+            state: self.state.into_state(),
+        }
+    }
+}
+
+impl SplitStep {
+    /// The step, its artifacts without links.
+    pub(super) fn into_step(self) -> Step {
+        let artifacts = self.artifacts.iter();
+        let artifacts =
+            artifacts.filter_map(|key| Some(without_link(ArtifactKey::from_text(key)?)));
+        let state = self.state.into_state();
+        Step {
+            conversations: self.conversations,
+            artifacts: artifacts.collect(),
+            outcomes: self.outcomes,
+            splits: self
+                .splits
+                .into_iter()
+                .map(OrderedSplit::into_split)
+                .collect(),
+            updates: self.updates,
+            notes: Vec::new(),
+            next: match self.due {
+                None => Next::Done(state),
+                Some(until) => Next::Wait(Wait {
+                    until,
+                    state,
+                    job: None,
+                }),
+            },
+        }
+    }
+}
+
+/// An artifact of which the key alone is known.
+fn without_link(key: ArtifactKey) -> Artifact {
+    Artifact {
+        key,
+        download: Download {
+            url: String::new(),
+            headers: Vec::new(),
+            authenticated: false,
+            expires: None,
+        },
+        content_type: None,
+        container: Container::Single,
+        size: None,
+        sha256: None,
+    }
+}
+
+impl StoredObject {
+    pub(super) fn of(sink: &str, object: &Object) -> Self {
+        StoredObject {
+            sink: sink.to_owned(),
+            conversation: object.conversation.clone(),
+            stored: object.stored.clone(),
+            aside: object.aside,
+            file: object.file.clone(),
+            index_metadata: object.index_metadata.as_deref().cloned(),
+            object: object.clone(),
+        }
+    }
+
+    pub(super) fn into_object(self) -> Object {
+        Object {
+            conversation: self.conversation,
+            stored: self.stored,
+            aside: self.aside,
+            file: self.file,
+            index_metadata: self.index_metadata.map(Into::into),
+            ..self.object
+        }
+    }
+}
+
+impl Delivered {
+    fn of(result: &ArtifactResult) -> Self {
+        let contents = |contents: &ArtifactContents| Contents {
+            objects: contents
+                .objects
+                .iter()
+                .map(|(sink, object)| StoredObject::of(sink, object))
+                .collect(),
+            missing: contents.missing.iter().map(LostRecording::of).collect(),
+            lost: contents.lost.as_ref().map(LostRecording::of),
+            lost_in: contents.lost_in.clone(),
+            dropped: contents.dropped.clone(),
+        };
+        Delivered {
+            artifact: result.artifact.clone(),
+            took: result.took.clone(),
+            backlog: result.backlog.clone(),
+            result: result.result.as_ref().map(contents).map_err(Clone::clone),
+        }
+    }
+
+    pub(super) fn into_result(self) -> ArtifactResult {
+        let contents = |contents: Contents| ArtifactContents {
+            objects: contents
+                .objects
+                .into_iter()
+                .map(|stored| (stored.sink.clone(), stored.into_object()))
+                .collect(),
+            missing: contents
+                .missing
+                .into_iter()
+                .map(LostRecording::into_missing)
+                .collect(),
+            lost: contents.lost.map(LostRecording::into_missing),
+            lost_in: contents.lost_in,
+            dropped: contents.dropped,
+        };
+        ArtifactResult {
+            artifact: self.artifact,
+            result: self.result.map(contents),
+            took: self.took,
+            backlog: self.backlog,
+        }
+    }
+}
+
+impl LostRecording {
+    fn of(missing: &MissingRecording) -> Self {
+        LostRecording {
+            conversation: missing.conversation.clone(),
+            code: missing.code.clone(),
+            message: missing.message.clone(),
+            retryable: missing.retryable,
+        }
+    }
+
+    fn into_missing(self) -> MissingRecording {
+        MissingRecording {
+            conversation: self.conversation,
+            code: self.code,
+            message: self.message,
+            retryable: self.retryable,
+        }
+    }
+}
+
+impl Abandoned {
+    pub(super) fn into_failure(self) -> FetchFailure {
+        FetchFailure {
+            code: self.code,
+            message: self.message,
+            retryable: self.retryable,
+            divisible: self.divisible,
+        }
+    }
+}

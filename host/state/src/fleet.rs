@@ -1,0 +1,101 @@
+//! Fetches that the nodes of a fleet do for the one that leads it, as two traits.
+//!
+//! The leader has the [`Ledger`](crate::Ledger). It publishes each fetch as a [`FetchOrder`] through a
+//! [`FetchPublisher`]; a node takes it through a [`FetchConsumer`], does it with a ledger of its own in memory
+//! ([`Queue::for_node`](crate::Queue::for_node)), and reports each change that it commits there as a
+//! [`FetchChange`]. The leader applies the changes to its ledger in their order
+//! ([`Handover`](crate::ledger::Handover)). A node that takes a fetch after another one has stopped begins with
+//! the changes that were reported before.
+//!
+//! The guarantees of every implementation:
+//!
+//! - **Durable.** An order and a report outlive a crash once the call has returned.
+//! - **In order.** The leader gets all reports of all fetches in the order in which they were stored.
+//! - **Exclusive.** At any time one node at most can report on a fetch: once another node has taken it, the
+//!   reports of the one before are refused with [`QueueError::NotHeld`].
+//! - **Persistent.** A fetch whose node has stopped is taken by another one, until a node says that it is done
+//!   or the leader forgets it.
+//!
+//! [`MemoryFleet`](crate::MemoryFleet) keeps all of it in memory, for tests.
+
+use async_trait::async_trait;
+
+use super::{FetchChange, FetchOrder, QueueError};
+
+/// A change that a node has reported.
+#[derive(Clone, Debug)]
+pub struct FetchReport {
+    /// Its place among all reports; each is greater than the one before.
+    pub sequence: u64,
+    /// The name of the fetch.
+    pub fetch: String,
+    /// The change.
+    pub change: FetchChange,
+}
+
+/// A fetch that a node has taken.
+#[derive(Clone, Debug)]
+pub struct TakenFetch {
+    /// The fetch.
+    pub order: FetchOrder,
+    /// The changes that other nodes have reported of it, in their order.
+    pub changes: Vec<FetchChange>,
+}
+
+/// The fetches of a fleet as its leader sees them.
+#[async_trait]
+pub trait FetchPublisher: std::fmt::Debug + Send + Sync {
+    /// Has fetches wait for a node; one of the same name that waits or is being done stays as it is.
+    ///
+    /// # Errors
+    /// [`QueueError`]; the call can be repeated.
+    async fn publish(&self, orders: Vec<FetchOrder>) -> Result<(), QueueError>;
+
+    /// The names of the fetches that are not [forgotten](Self::forget).
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn published(&self) -> Result<Vec<String>, QueueError>;
+
+    /// Waits for the first report after a sequence; 0 is before all.
+    ///
+    /// # Errors
+    /// [`QueueError`]; the call can be repeated.
+    async fn next_report(&self, after: u64) -> Result<FetchReport, QueueError>;
+
+    /// Removes a fetch that the ledger has in full: first the order, then what was reported of it.
+    ///
+    /// # Errors
+    /// [`QueueError`]; the call can be repeated.
+    async fn forget(&self, fetch: &str) -> Result<(), QueueError>;
+}
+
+/// The fetches of a fleet as one node sees them.
+#[async_trait]
+pub trait FetchConsumer: std::fmt::Debug + Send + Sync {
+    /// Waits for a fetch that no other node has. It is this node's until it is done or given back, or until the
+    /// node stops.
+    ///
+    /// # Errors
+    /// [`QueueError`]; the call can be repeated.
+    async fn take(&self) -> Result<TakenFetch, QueueError>;
+
+    /// Reports a change of a fetch that this node has.
+    ///
+    /// # Errors
+    /// [`QueueError::NotHeld`] if another node has taken it: then its reports count, and this one does not. Any
+    /// other [`QueueError`]; then nobody knows if it was stored.
+    async fn report(&self, fetch: &str, change: FetchChange) -> Result<(), QueueError>;
+
+    /// Says that a fetch is done: no other node is to take it.
+    ///
+    /// # Errors
+    /// [`QueueError`]; then another node takes it, and finds it done.
+    async fn done(&self, fetch: &str) -> Result<(), QueueError>;
+
+    /// Gives a fetch back, so that another node can take it at once.
+    ///
+    /// # Errors
+    /// [`QueueError`]; then another node takes it later.
+    async fn give_back(&self, fetch: &str) -> Result<(), QueueError>;
+}
