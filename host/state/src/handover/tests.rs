@@ -230,7 +230,10 @@ async fn a_node_goes_on_where_another_one_has_stopped_and_forgets_all_in_the_end
         changes: made,
     };
     node.take_on(taken, NOW).await.unwrap();
-    let split = node.split("x-000001".to_owned()).await.unwrap().unwrap();
+    let split = WorkQueue::split(&node, "x-000001".to_owned())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(split.state, state(b"done"));
     let known = node.known_one("c1".to_owned()).await.unwrap().unwrap();
     assert_eq!(
@@ -248,7 +251,12 @@ async fn a_node_goes_on_where_another_one_has_stopped_and_forgets_all_in_the_end
     let ids = vec!["c1".to_owned(), "c2".to_owned()];
     node.let_go("x-000001".to_owned(), ids).await.unwrap();
     assert!(node.known_one("c1".to_owned()).await.unwrap().is_none());
-    assert!(node.split("x-000001".to_owned()).await.unwrap().is_none());
+    assert!(
+        WorkQueue::split(&node, "x-000001".to_owned())
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(node.fetches_of(keys).await.unwrap().is_empty());
 }
 

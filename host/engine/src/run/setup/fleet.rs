@@ -18,6 +18,8 @@ use recording_host_state::{
 impl Pipeline {
     /// Has the nodes of a fleet do the fetches; this pipeline searches, keeps the queue, and files what they
     /// report. At any time one process alone may run the export so.
+    // Hidden until the program has it: the traits' error names SQLite's.
+    #[doc(hidden)]
     #[must_use]
     pub fn lead(mut self, publisher: Arc<dyn FetchPublisher>) -> Self {
         self.publisher = Some(publisher);
@@ -30,6 +32,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error`]; another node does the fetches that this one had.
+    #[doc(hidden)]
     pub async fn work(
         self,
         consumer: Arc<dyn FetchConsumer>,
