@@ -267,8 +267,9 @@ fn add_about(tx: &rusqlite::Transaction<'_>, about: &RecordingAttributes) -> rus
     let patch = BTreeMap::from([("recordings", recordings)]);
     let patch = json(&patch)?;
     tx.prepare_cached(concat!(
-        "UPDATE conversation SET record = json_patch(record, ?2) WHERE id = ?1 AND ",
-        stage!(Found)
+        "UPDATE record SET text = json_patch(text, ?2) WHERE number = (SELECT record FROM conversation WHERE id = ?1 AND ",
+        stage!(Found),
+        ")"
     ))?
     .execute([&about.conversation, &patch])?;
     Ok(())
@@ -376,7 +377,7 @@ mod tests {
         let record = async || {
             queue
                 .transaction(|tx| {
-                    tx.query_row("SELECT record FROM conversation", [], |row| {
+                    tx.query_row("SELECT text FROM record", [], |row| {
                         row.get::<_, String>(0)
                     })
                 })

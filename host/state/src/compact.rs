@@ -3,7 +3,12 @@
 
 use rusqlite::{Transaction, params};
 
-use super::{Queue, QueueError, fixed_receipts::rows_of, life_cycle::stage, seal::forget};
+use super::{
+    Queue, QueueError,
+    fixed_receipts::rows_of,
+    life_cycle::stage,
+    seal::{forget, give_back},
+};
 
 /// A segment whose files are to be removed from a sink, because another one has taken its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +91,7 @@ impl Queue {
                     }
                 }
             }
+            give_back(tx)?;
             Ok(sealed)
         })
         .await

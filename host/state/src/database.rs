@@ -24,7 +24,7 @@ use super::{
 pub(super) const BUSY: Duration = Duration::from_secs(10);
 /// Pages of the database that are kept in memory, in KiB: ids are random, and so are the places in their
 /// index.
-const CACHE: i64 = 16 << 10;
+const CACHE: i64 = 8 << 10;
 /// Pages that the log has before they go to the database: one that changes often goes there once.
 const CHECKPOINT: i64 = 4000;
 
@@ -227,6 +227,9 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 }
 
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    // Pages that are free can be given back. Of a new file, before the log makes its first page; of an
+    // earlier one, from its next `VACUUM` on.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     // What is deleted is overwritten: it is personal data.
     connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -243,7 +246,7 @@ fn ready(mut connection: Connection, lock: Arc<File>) -> rusqlite::Result<(Queue
     if !ready {
         // A recovery was interrupted: the next one begins anew.
         transaction.execute_batch(
-            "DELETE FROM conversation; DELETE FROM segment; DELETE FROM replaced; DELETE FROM stale_segment;
+            "DELETE FROM conversation; DELETE FROM record; DELETE FROM segment; DELETE FROM replaced; DELETE FROM stale_segment;
              DELETE FROM earlier; DELETE FROM counted; DELETE FROM wanting; DELETE FROM alike;",
         )?;
     }
@@ -262,7 +265,10 @@ fn ready(mut connection: Connection, lock: Arc<File>) -> rusqlite::Result<(Queue
 
 #[cfg(test)]
 mod tests {
+    use recording_host_model::ConversationRecord;
+
     use super::*;
+    use crate::record;
 
     /// When all conversations of the fixture are long over (ms).
     const NOW: u64 = 1_900_000_000_000;
@@ -290,6 +296,41 @@ mod tests {
         }
         let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
         assert!(!text.contains(number), "it is still in the file");
+    }
+
+    #[tokio::test]
+    async fn the_file_is_short_again_once_all_is_filed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (queue, _) = Queue::open(folder.path(), "export-0").unwrap();
+        let record = serde_json::to_string(&ConversationRecord {
+            tags: vec!["tag ".repeat(2000)],
+            ..ConversationRecord::default()
+        })
+        .unwrap();
+        let completed = queue.transaction(move |tx| {
+            for number in 1..=2000 {
+                record::add(tx, number, &record)?;
+                tx.execute(
+                    "INSERT INTO conversation (id, day, start, recorded, status, due, attempt, record, outcome)
+                     VALUES ('c' || ?1, '2026-01-05', 7, 1, 'completed', 0, 1, ?1, '{\"outcome\":\"stored\"}')",
+                    [number],
+                )?;
+            }
+            Ok(())
+        });
+        completed.await.unwrap();
+        let full = queue.stock().await.unwrap().bytes;
+        let sinks = vec!["lake".to_owned()];
+        queue.seal_segments(1, 500, sinks).await.unwrap();
+        for number in queue.unfiled().await.unwrap().into_keys() {
+            let segment = queue.segment(number).await.unwrap();
+            let filed = queue.filed(&segment, "lake".to_owned(), false, NOW);
+            assert!(filed.await.unwrap().everywhere);
+        }
+        drop(queue);
+        let path = folder.path().join("export-0.sqlite");
+        let short = std::fs::metadata(&path).unwrap().len();
+        assert!(full > 16_000_000 && short < 7_000_000, "{full} {short}");
     }
 
     #[tokio::test]

@@ -26,6 +26,7 @@ mod memory;
 mod memory_fleet;
 mod names;
 mod reader;
+mod record;
 mod recover;
 mod repair;
 mod schema;

@@ -100,7 +100,7 @@ impl Reader {
 /// The facts about a conversation in a database.
 pub(super) fn known(connection: &Connection, id: &str) -> rusqlite::Result<Option<KeyContext>> {
     connection
-        .prepare_cached("SELECT start, record FROM conversation WHERE id = ?1")?
+        .prepare_cached("SELECT start, text FROM conversation LEFT JOIN record ON number = record WHERE id = ?1")?
         .query_row([id], |row| {
             let record: Option<String> = row.get(1)?;
             Ok(KeyContext {

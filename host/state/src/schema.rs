@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::life_cycle::stage;
 
 /// The version that this program reads and writes, as `user_version` has it.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 // The stages of a conversation are those of `life_cycle`. `due` is when it is to be fetched, and once
 // that has begun, when that was. `revision` is how much there was of it at the source when it was fetched,
@@ -21,7 +21,8 @@ pub(super) const VERSION: i64 = 3;
 // that a compactable conversation was taken out of again, whose files report what is no longer so. `backlog` is
 // what some sinks have and others lack, and what waits, `pending`, for sinks that are away and alone want
 // it. `filing` are the sinks that a segment is to be filed in, with the bytes of its receipt once these
-// are fixed. An object with `aside` was kept although it is not what it claims to be; `file` is its part
+// are fixed. `record` has what a conversation's rows will say, apart from the conversation: it is long, goes
+// once that is filed, and leaves whole pages to those that come. An object with `aside` was kept although it is not what it claims to be; `file` is its part
 // and, in an archive, its name. `announced` is how many artifacts the source said that there are.
 // `search` are the ranges that were searched, `source_count` how many conversations the source counted in
 // a range, `sink` the sinks that the export has known, `alike` what another export proves that this one
@@ -36,7 +37,7 @@ CREATE TABLE split (
 CREATE INDEX split_open ON split(due) WHERE status = 'open';
 CREATE TABLE conversation (
   id TEXT PRIMARY KEY NOT NULL, day TEXT NOT NULL, start INTEGER NOT NULL, ended INTEGER,
-  recorded INTEGER NOT NULL, record TEXT, outcome TEXT, retryable INTEGER NOT NULL DEFAULT 0,
+  recorded INTEGER NOT NULL, record INTEGER, outcome TEXT, retryable INTEGER NOT NULL DEFAULT 0,
   bundle TEXT, status TEXT NOT NULL, segment INTEGER, fetch TEXT, due INTEGER NOT NULL,
   attempt INTEGER NOT NULL, objects INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
   lost INTEGER NOT NULL DEFAULT 0, revision INTEGER, newer_revision INTEGER, together INTEGER,
@@ -47,13 +48,14 @@ CREATE INDEX conversation_fetching ON conversation(fetch)
   WHERE ", stage!(Fetching), ";
 CREATE INDEX conversation_ready ON conversation(id)
   WHERE ", stage!(Reported), ";
-CREATE INDEX conversation_completed ON conversation(day, id) WHERE ", stage!(Completed), ";
+CREATE INDEX conversation_completed ON conversation(day) WHERE ", stage!(Completed), ";
 CREATE INDEX conversation_sealed ON conversation(segment) WHERE ", stage!(Sealed), ";
 CREATE INDEX conversation_compactable ON conversation(day, segment) WHERE ", stage!(Compactable), ";
 CREATE INDEX conversation_newer ON conversation(segment) WHERE newer_revision IS NOT NULL;
 CREATE INDEX conversation_losses ON conversation(id) WHERE lost = 1;
 CREATE INDEX conversation_live ON conversation(start) WHERE live = 1;
 CREATE INDEX conversation_bundle ON conversation(bundle) WHERE bundle IS NOT NULL;
+CREATE TABLE record (number INTEGER PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE artifact (
   key TEXT PRIMARY KEY, conversation TEXT, split TEXT NOT NULL, status TEXT NOT NULL,
   code TEXT, message TEXT, retryable INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
@@ -158,6 +160,22 @@ CREATE INDEX backlog_artifact ON backlog(artifact);
 "
 );
 
+/// From version 3 to version 4.
+const APART: &str = concat!(
+    "
+CREATE TABLE record (number INTEGER PRIMARY KEY, text TEXT NOT NULL);
+INSERT INTO record SELECT rowid, record FROM conversation WHERE record IS NOT NULL;
+ALTER TABLE conversation RENAME COLUMN record TO text;
+ALTER TABLE conversation ADD COLUMN record INTEGER;
+UPDATE conversation SET record = rowid WHERE text IS NOT NULL;
+ALTER TABLE conversation DROP COLUMN text;
+DROP INDEX conversation_completed;
+CREATE INDEX conversation_completed ON conversation(day) WHERE ",
+    stage!(Completed),
+    ";
+"
+);
+
 /// The state of a database: new, or of which version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
@@ -181,7 +199,7 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<Version> {
     Ok(match (number, empty) {
         (_, true) => Version::New,
         (VERSION, false) => Version::Current,
-        (1 | 2, false) => Version::Earlier(number),
+        (1..VERSION, false) => Version::Earlier(number),
         (other, false) => Version::Unknown(other),
     })
 }
@@ -213,16 +231,22 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, from: i64) -> ru
         })?;
     }
     let transaction = connection.transaction()?;
-    transaction.execute_batch(RENAMED)?;
+    if from < 3 {
+        transaction.execute_batch(RENAMED)?;
+    }
     match from {
         1 => {
             transaction.execute_batch(FROM_1)?;
             transaction.execute_batch(ADDED)?;
         }
-        _ => transaction.execute_batch("ALTER TABLE alike RENAME COLUMN extent TO revision")?,
+        2 => transaction.execute_batch("ALTER TABLE alike RENAME COLUMN extent TO revision")?,
+        _ => {}
     }
+    transaction.execute_batch(APART)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
-    transaction.commit()
+    transaction.commit()?;
+    // Conversations that were filed have left most of their pages empty.
+    connection.execute_batch("VACUUM")
 }
 
 /// Where the copy of a queue lies that was brought up to date.

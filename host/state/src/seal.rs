@@ -34,27 +34,25 @@ impl Queue {
     ) -> Result<(), QueueError> {
         self.transaction(move |tx| {
             seal_apart(tx, least.max(1), most)?;
-            loop {
-                let days: Vec<String> = tx
-                    .prepare_cached(
-                        concat!("SELECT day FROM conversation AS c WHERE ", stage!(Completed), "
-                         AND NOT EXISTS (SELECT 1 FROM wanting WHERE conversation = c.id)
-                         GROUP BY day HAVING count(*) >= ?1"),
-                    )?
-                    .query_map([least.max(1) as i64], |row| row.get(0))?
-                    .collect::<rusqlite::Result<_>>()?;
-                if days.is_empty() {
-                    break;
-                }
-                for day in days {
+            let days: Vec<(String, usize)> = tx
+                .prepare_cached(
+                    concat!("SELECT day, count(*) FROM conversation AS c WHERE ", stage!(Completed), "
+                     AND NOT EXISTS (SELECT 1 FROM wanting WHERE conversation = c.id) GROUP BY day"),
+                )?
+                .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as usize)))?
+                .collect::<rusqlite::Result<_>>()?;
+            for (day, mut left) in days {
+                while left >= least.max(1) {
                     tx.prepare_cached("INSERT INTO segment (day) VALUES (?1)")?.execute([&day])?;
                     let number = tx.last_insert_rowid();
-                    tx.prepare_cached(
-                        concat!("UPDATE conversation SET ", stage!(Sealed), ", segment = ?2 WHERE id IN
-                         (SELECT id FROM conversation AS c WHERE ", stage!(Completed), " AND day = ?1
-                          AND NOT EXISTS (SELECT 1 FROM wanting WHERE conversation = c.id) ORDER BY id LIMIT ?3)"),
+                    // In the order in which they were found: they lie together then.
+                    let sealed = tx.prepare_cached(
+                        concat!("UPDATE conversation SET ", stage!(Sealed), ", segment = ?2 WHERE rowid IN
+                         (SELECT rowid FROM conversation AS c WHERE ", stage!(Completed), " AND day = ?1
+                          AND NOT EXISTS (SELECT 1 FROM wanting WHERE conversation = c.id) ORDER BY rowid LIMIT ?3)"),
                     )?
                     .execute(params![day, number, most as i64])?;
+                    left -= sealed;
                     for sink in &sinks {
                         tx.prepare_cached("INSERT INTO filing (segment, sink) VALUES (?1, ?2)")?
                             .execute(params![number, sink])?;
@@ -155,7 +153,7 @@ impl Queue {
                 .prepare_cached("SELECT day FROM segment WHERE number = ?1")?
                 .query_row([number], |row| row.get(0))?;
             let mut query = tx.prepare_cached(concat!(
-                "SELECT id, record, outcome, attempt, revision FROM conversation
+                "SELECT id, text, outcome, attempt, revision FROM conversation JOIN record ON number = record
                  WHERE segment = ?1 AND ",
                 stage!(Sealed),
                 " ORDER BY id"
@@ -250,6 +248,7 @@ impl Queue {
                 ids.retain(|id| !grown.contains(id));
                 forget(tx, &ids)?;
             }
+            give_back(tx)?;
             Ok(Acknowledged {
                 everywhere: true,
                 grown: grown.len(),
@@ -346,6 +345,22 @@ fn take_up_grown(
     Ok(ids)
 }
 
+/// Shortens the file where an eighth of it is free, and more than a few megabytes: the rest is used again.
+pub(super) fn give_back(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    let excess: i64 = tx
+        .prepare_cached(
+            "SELECT freelist_count - page_count / 8 - 1024 FROM pragma_freelist_count, pragma_page_count",
+        )?
+        .query_row([], |row| row.get(0))?;
+    if excess > 0 {
+        let mut shorten = tx.prepare(&format!("PRAGMA incremental_vacuum({excess})"))?;
+        let mut pages = shorten.query([])?;
+        // Each row is a page that was given back.
+        while pages.next()?.is_some() {}
+    }
+    Ok(())
+}
+
 /// Counts what is in a segment that every sink holds.
 pub(super) fn count_filed(
     tx: &Transaction<'_>,
@@ -374,6 +389,10 @@ pub(super) fn forget(tx: &Transaction<'_>, ids: &[String]) -> rusqlite::Result<(
             .execute([id])?;
         tx.prepare_cached("DELETE FROM backlog WHERE conversation = ?1")?
             .execute([id])?;
+        tx.prepare_cached(
+            "DELETE FROM record WHERE number = (SELECT record FROM conversation WHERE id = ?1 AND lost = 0)",
+        )?
+        .execute([id])?;
         tx.prepare_cached(concat!(
             "UPDATE conversation SET ",
             stage!(Filed),

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
     Queue, QueueError, compact::replace_in, fetch::FiledCounts, life_cycle::stage, object_row,
-    seal::forget,
+    record, seal::forget,
 };
 use recording_host_model::{ConversationRecord, Object, Outcome};
 use release::{joined, release};
@@ -384,8 +384,7 @@ pub(super) fn fill(tx: &Transaction<'_>, one: &Backfilled, now: u64) -> rusqlite
     }
     let record = json(record)?;
     if !sinks.is_subset(&one.filled) {
-        tx.prepare_cached("UPDATE conversation SET record = ?2 WHERE id = ?1")?
-            .execute([id, &record])?;
+        record::set(tx, id, &record)?;
         return Ok(true);
     }
     let (mut objects, mut bytes) = (BTreeMap::<&str, i64>::new(), BTreeMap::<&str, i64>::new());
@@ -396,15 +395,15 @@ pub(super) fn fill(tx: &Transaction<'_>, one: &Backfilled, now: u64) -> rusqlite
             *bytes.entry(sink).or_default() += object.size as i64;
         }
     }
+    record::set(tx, id, &record)?;
     tx.prepare_cached(concat!(
         "UPDATE conversation SET ",
         stage!(Completed),
-        ", record = ?2, outcome = ?3, objects = ?4, bytes = ?5, lost = ?6,
-         revision = ifnull(?7, revision), reported = 1 WHERE id = ?1"
+        ", outcome = ?2, objects = ?3, bytes = ?4, lost = ?5,
+         revision = ifnull(?6, revision), reported = 1 WHERE id = ?1"
     ))?
     .execute(params![
         id,
-        record,
         json(&one.outcome)?,
         objects.values().max().copied().unwrap_or_default(),
         bytes.values().max().copied().unwrap_or_default(),

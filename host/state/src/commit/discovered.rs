@@ -6,6 +6,7 @@ use crate::{
     fetch::FiledCounts,
     life_cycle::{Stage, stage},
     names::Lookup,
+    record,
     recover::file_alike,
     sinks::{self, json, wanting},
 };
@@ -43,10 +44,11 @@ pub(super) fn add_conversation(
     reported: FoundReport<'_>,
     now: u64,
 ) -> rusqlite::Result<Added> {
-    let record = json(&named_record(tx, names, found)?)?;
+    let text = json(&named_record(tx, names, found)?)?;
     let ended = found.end.map(|end| end as i64);
     let extent = found.revision.map(|extent| extent as i64);
     file_alike(tx, &found.id)?;
+    let number = record::next(tx)?;
     let new = tx
         .prepare_cached(
             "INSERT OR IGNORE INTO conversation
@@ -60,7 +62,7 @@ pub(super) fn add_conversation(
             found.start as i64,
             ended,
             found.recorded,
-            record,
+            number,
             reported.last.map(json).transpose()?,
             reported.last.is_some_and(|outcome| !outcome.losses().is_empty()),
             reported.last.map_or(Stage::Wanted, |_| Stage::Completed).status(),
@@ -69,25 +71,26 @@ pub(super) fn add_conversation(
             reported.live
         ])?;
     if new == 1 {
+        record::add(tx, number, &text)?;
         return Ok(Added::New);
     }
     // The start of a conversation known from receipts alone was not known.
     tx.prepare_cached("UPDATE conversation SET start = ?2 WHERE id = ?1 AND start = 0")?
         .execute(params![found.id, found.start as i64])?;
-    let was_live = refresh(tx, found, &record, reported, now)?;
+    let was_live = refresh(tx, found, &text, reported, now)?;
     if was_live && !reported.live {
         return Ok(Added::Again);
     }
     if !comes_up_again(tx, found, reported, now)? {
         return Ok(Added::Known);
     }
+    record::set(tx, &found.id, &text)?;
     tx.prepare_cached(
-        "UPDATE conversation SET record = ?2, start = ?3, ended = ?4, recorded = ?5, live = 0,
-         revision = ifnull(?6, revision) WHERE id = ?1",
+        "UPDATE conversation SET start = ?2, ended = ?3, recorded = ?4, live = 0,
+         revision = ifnull(?5, revision) WHERE id = ?1",
     )?
     .execute(params![
         found.id,
-        record,
         found.start as i64,
         ended,
         found.recorded,
@@ -101,7 +104,7 @@ pub(super) fn add_conversation(
 fn refresh(
     tx: &rusqlite::Transaction<'_>,
     found: &Conversation,
-    record: &str,
+    text: &str,
     reported: FoundReport<'_>,
     now: u64,
 ) -> rusqlite::Result<bool> {
@@ -113,19 +116,29 @@ fn refresh(
         ))?
         .query_row([&found.id], |row| row.get(0))
         .optional()?;
+    let patched: Option<String> = tx
+        .prepare_cached(concat!(
+            "SELECT json_patch(?2, json_object('recordings', json(ifnull(text ->> 'recordings', '{}'))))
+             FROM conversation LEFT JOIN record ON number = record WHERE id = ?1 AND ",
+            stage!(Found),
+            " AND (?3 OR fetch IS NULL)"
+        ))?
+        .query_row(params![found.id, text, reported.outcome], |row| row.get(0))
+        .optional()?;
+    let Some(patched) = patched else {
+        return Ok(false);
+    };
+    record::set(tx, &found.id, &patched)?;
     tx.prepare_cached(
-        concat!("UPDATE conversation SET ended = ?3, recorded = ?4,
-         revision = CASE WHEN ?6 > ifnull(revision, 0) THEN ?6 ELSE revision END,
-         record = json_patch(?2, json_object('recordings', json(ifnull(record ->> 'recordings', '{}')))),
-         due = CASE WHEN live AND NOT ?7 THEN ?8 ELSE due END, live = live AND ?7
-         WHERE id = ?1 AND ", stage!(Found), " AND (?5 OR fetch IS NULL)"),
+        "UPDATE conversation SET ended = ?2, recorded = ?3,
+         revision = CASE WHEN ?4 > ifnull(revision, 0) THEN ?4 ELSE revision END,
+         due = CASE WHEN live AND NOT ?5 THEN ?6 ELSE due END, live = live AND ?5
+         WHERE id = ?1",
     )?
     .execute(params![
         found.id,
-        record,
         found.end.map(|end| end as i64),
         found.recorded,
-        reported.outcome,
         found.revision.map(|extent| extent as i64),
         reported.live,
         now as i64

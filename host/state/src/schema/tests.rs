@@ -52,18 +52,18 @@ fn a_queue_of_version_2_gets_the_tables_of_a_new_one_and_keeps_its_rows() {
         .unwrap();
     earlier
         .execute_batch(
-            "INSERT INTO conversation (id, day, start, recorded, status, due, attempt, passing, extent, grown)
+            r#"INSERT INTO conversation (id, day, start, recorded, status, due, attempt, passing, extent, grown)
                VALUES ('c', '2026-01-05', 1, 1, 'found', 0, 1, 1, 2, 3);
              INSERT INTO conversation (id, day, start, recorded, record, outcome, status, segment, due, attempt, passing)
-               VALUES ('d', '2026-01-05', 1, 1, '{}', '{}', 'settled', NULL, 0, 1, 0),
-                      ('e', '2026-01-05', 1, 1, '{}', '{}', 'closing', 1, 0, 1, 0),
-                      ('f', '2026-01-05', 1, 1, '{}', '{}', 'kept', 2, 0, 1, 0),
+               VALUES ('d', '2026-01-05', 1, 1, '{"n":1}', '{}', 'settled', NULL, 0, 1, 0),
+                      ('e', '2026-01-05', 1, 1, '{"n":2}', '{}', 'closing', 1, 0, 1, 0),
+                      ('f', '2026-01-05', 1, 1, '{"n":3}', '{}', 'kept', 2, 0, 1, 0),
                       ('g', '2026-01-05', 1, 1, NULL, '{}', 'filed', 3, 0, 1, 0);
              INSERT INTO object (sink, key, member, conversation, recording, content_type, size, sha256, told)
                VALUES ('s', 'k', '', 'c', 'r', 'audio/ogg', 1, '', '{}');
              INSERT INTO owed (sink, artifact, split) VALUES ('s', 'a', 'x');
              INSERT INTO outdated VALUES (7, '2026-01-05');
-             INSERT INTO alike VALUES ('d', '2026-01-05', 'stored', 1, 1, 1, 9);",
+             INSERT INTO alike VALUES ('d', '2026-01-05', 'stored', 1, 1, 1, 9);"#,
         )
         .unwrap();
     assert_eq!(version(&earlier).unwrap(), Version::Earlier(2));
@@ -77,6 +77,7 @@ fn a_queue_of_version_2_gets_the_tables_of_a_new_one_and_keeps_its_rows() {
             "SELECT concat_ws(' ', retryable, revision, newer_revision,
                (SELECT index_metadata FROM object), (SELECT artifact FROM backlog),
                (SELECT segment FROM stale_segment), (SELECT revision FROM alike),
+               (SELECT group_concat(text, ' ' ORDER BY id) FROM conversation JOIN record ON number = record),
                (SELECT group_concat(status, ' ' ORDER BY id) FROM conversation)) FROM conversation WHERE id = 'c'",
             [],
             |row| row.get(0),
@@ -84,7 +85,7 @@ fn a_queue_of_version_2_gets_the_tables_of_a_new_one_and_keeps_its_rows() {
         .unwrap();
     assert_eq!(
         kept,
-        "1 2 3 {} a 7 9 found completed sealed compactable filed"
+        "1 2 3 {} a 7 9 {\"n\":1} {\"n\":2} {\"n\":3} found completed sealed compactable filed"
     );
     let copy = Connection::open(folder.path().join("calls.sqlite.v2")).unwrap();
     assert_eq!(version(&copy).unwrap(), Version::Earlier(2));

@@ -14,12 +14,13 @@ async fn queue() -> Queue {
                 [sink],
             )?;
         }
-        for id in ["c1", "c2"] {
+        for (number, id) in (1..).zip(["c1", "c2"]) {
             tx.execute(
                 "INSERT INTO conversation (id, day, start, recorded, status, due, attempt, record, outcome, objects, bytes)
                  VALUES (?1, '2026-01-05', 7, 1, 'completed', 0, 1, ?2, ?3, 1, 10)",
-                [id, &record, &outcome],
+                params![id, number, &outcome],
             )?;
+            record::add(tx, number, &record)?;
         }
         Ok(())
     });
