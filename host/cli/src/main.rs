@@ -25,6 +25,7 @@ macro_rules! print {
     }};
 }
 
+mod allocator;
 #[cfg(feature = "page")]
 mod archive;
 #[cfg(feature = "page")]
@@ -186,6 +187,7 @@ fn load_within(
 
 /// Runs a command and says by its exit code how it went.
 fn main() -> ExitCode {
+    allocator::use_few_arenas();
     let args = Args::parse();
     args.output.apply();
     recording_host_config::secret::on_slow_secret(|program, limit| {
