@@ -69,6 +69,12 @@ pub(super) struct Simulate {
     /// The same seed lets the same faults strike for the same order of requests [default: SEED].
     #[arg(long, value_name = "N")]
     fault_seed: Option<u64>,
+    /// Over how many days the conversations are spread.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
+    days: u32,
+    /// Let recording have been begun of this share of the conversations, between 0 and 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.94, value_parser = share, hide_short_help = true)]
+    recorded: f64,
     /// Let this share of the conversations, between 0 and 1, never end.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share, hide_short_help = true)]
     never_ended: f64,
@@ -99,6 +105,8 @@ impl Simulate {
             clock_start: self.clock_start,
             faults: self.faults.clone().unwrap_or_default(),
             fault_seed: self.fault_seed,
+            days: self.days,
+            recorded: self.recorded,
             never_ended: self.never_ended,
             giant: self.giant,
             one_port: self.one_port,
