@@ -8,7 +8,7 @@ use std::{
 };
 
 use recording_host_model::{create_private_folder, open_private_file};
-use rusqlite::Connection;
+use rusqlite::{Connection, config::DbConfig};
 
 use super::{
     Queue, QueueError, claims,
@@ -226,7 +226,11 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// A plan does not depend on the values that a statement is given: else it would be made anew for each.
+const PLANS_STAY: DbConfig = DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG;
+
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(PLANS_STAY, true)?;
     // Pages that are free can be given back. Of a new file, before the log makes its first page; of an
     // earlier one, from its next `VACUUM` on.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -296,6 +300,31 @@ mod tests {
         }
         let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
         assert!(!text.contains(number), "it is still in the file");
+    }
+
+    #[test]
+    fn what_is_asked_again_is_not_planned_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (queue, _) = Queue::open(folder.path(), "export-0").unwrap();
+        let connection = queue.connection.lock().unwrap();
+        let planned_again = |stays: bool| {
+            connection.set_db_config(PLANS_STAY, stays).unwrap();
+            connection.flush_prepared_statement_cache();
+            let mut times = 0;
+            for id in ["a", "b", "c"] {
+                let sql =
+                    "SELECT key FROM object WHERE conversation = ?1 ORDER BY sink, key, member";
+                let mut query = connection.prepare_cached(sql).unwrap();
+                assert!(!query.exists([id]).unwrap());
+                times = query.get_status(rusqlite::StatementStatus::RePrepare);
+            }
+            times
+        };
+        assert!(
+            planned_again(false) > 0,
+            "the setting is not needed any more"
+        );
+        assert_eq!(planned_again(true), 0);
     }
 
     #[tokio::test]
