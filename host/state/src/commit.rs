@@ -377,9 +377,7 @@ mod tests {
         let record = async || {
             queue
                 .transaction(|tx| {
-                    tx.query_row("SELECT text FROM record", [], |row| {
-                        row.get::<_, String>(0)
-                    })
+                    tx.query_row("SELECT text FROM record", [], |row| row.get::<_, String>(0))
                 })
                 .await
                 .unwrap()

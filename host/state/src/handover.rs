@@ -16,7 +16,7 @@ use super::{
     fleet::{FetchReport, TakenFetch},
     insert_splits,
     life_cycle::stage,
-    set,
+    record, set,
     sinks::json,
 };
 use crate::{FetchChange, FetchOrder};
@@ -201,6 +201,7 @@ impl Queue {
                     "DELETE FROM object WHERE conversation = ?1",
                     "DELETE FROM backlog WHERE conversation = ?1",
                     "DELETE FROM wanting WHERE conversation = ?1",
+                    "DELETE FROM record WHERE number = (SELECT record FROM conversation WHERE id = ?1)",
                     "DELETE FROM conversation WHERE id = ?1",
                 ] {
                     tx.prepare_cached(of_it)?.execute([id])?;
@@ -242,7 +243,8 @@ fn order(tx: &Transaction<'_>, fetch: String) -> rusqlite::Result<FetchOrder> {
         .collect::<rusqlite::Result<_>>()?;
     let mut conversations: Vec<OrderedConversation> = tx
         .prepare_cached(concat!(
-            "SELECT id, start, ended, recorded, record, attempt FROM conversation WHERE ",
+            "SELECT id, start, ended, recorded, text, attempt FROM conversation
+             LEFT JOIN record ON number = record WHERE ",
             stage!(Found),
             " AND fetch = ?1 ORDER BY id"
         ))?
@@ -310,6 +312,14 @@ fn add(
         wanting,
         objects,
     } = conversation;
+    let number = match record {
+        None => None,
+        Some(text) => {
+            let number = record::next(tx)?;
+            record::add(tx, number, &text)?;
+            Some(number)
+        }
+    };
     tx.prepare_cached(
         "INSERT INTO conversation (id, day, start, ended, recorded, record, status, due, attempt)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'found', ?7, ?8)",
@@ -320,7 +330,7 @@ fn add(
         start as i64,
         ended.map(|ended| ended as i64),
         recorded,
-        record,
+        number,
         now as i64,
         attempt
     ])?;
