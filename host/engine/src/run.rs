@@ -146,8 +146,7 @@ impl Engine {
         mut stop: watch::Receiver<bool>,
     ) -> Result<RepairReport, RunError> {
         let (mut in_flight, repaired) = self.begin(&mut stop).await?;
-        let mut tasks = Tasks::default();
-        let mut results = Results::default();
+        let (mut tasks, mut results) = (Tasks::default(), Results::default());
         let mut upkeep = Upkeep::new(self.clock.elapsed());
         let mut jumps = Jumps::new(self.clock);
         let mut draining = self.drain.clone();
@@ -160,7 +159,6 @@ impl Engine {
             self.start_work(&mut in_flight, &mut tasks, &results, now, ending.as_ref())
                 .await?;
             self.write_some_results(&mut results, &mut tasks);
-            self.await_report(&mut tasks).await?;
             let idle = tasks.is_empty() && in_flight.is_idle();
             if upkeep.is_due(self.clock.elapsed()) || idle {
                 self.complete_and_file(&mut upkeep, &mut in_flight, now)
@@ -275,6 +273,7 @@ impl Engine {
             self.form_fetches(in_flight, now).await?;
             self.adjust_fetches(in_flight, now);
         }
+        self.await_report(tasks).await?;
         self.probe_sinks(in_flight, &mut tasks.probes, now);
         self.backfill_sinks(in_flight, &mut tasks.backfills, now)
             .await?;
