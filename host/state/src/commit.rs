@@ -19,6 +19,7 @@ use discovered::{Added, FoundReport, add_conversation};
 use recording_host_model::{
     ArtifactKey, ConversationCount, Next, RecordingAttributes, ReportedOutcome, Step, Update,
 };
+pub(crate) use reported::NOT_ENDED;
 pub use reported::goes_on;
 use reported::{last_word, set_outcome};
 

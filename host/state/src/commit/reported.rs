@@ -6,7 +6,7 @@ use crate::{life_cycle::stage, sinks::json};
 use recording_host_model::{ArtifactKey, Outcome, Reported, ReportedOutcome};
 
 /// The outcome code of a conversation that the source found and that continues.
-const NOT_ENDED: &str = "not-ended";
+pub(crate) const NOT_ENDED: &str = "not-ended";
 
 /// Returns true if an outcome says that the conversation continues.
 pub fn goes_on(reported: &ReportedOutcome) -> bool {

@@ -11,7 +11,7 @@ use super::{
     },
     view::View,
 };
-use crate::{CountMismatch, Searched, SearchedRange};
+use crate::{CountMismatch, Searched, SearchedRange, commit::NOT_ENDED};
 use recording_host_model::{
     ArtifactKey, ConversationCount, ConversationRecord, Failure as SourceFailure, KeyContext,
     Reported, Step, TimeRange, Update,
@@ -182,7 +182,7 @@ async fn is_waited_for(export: &Export) -> Result<(), Failure> {
     let mut continues = conversation("live");
     continues.end = None;
     let not_ended = Reported::Failed(SourceFailure {
-        code: "not-ended".to_owned(),
+        code: NOT_ENDED.to_owned(),
         message: String::new(),
         retryable: true,
     });
