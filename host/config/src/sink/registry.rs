@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{ConfigError, Secrets, bucket::BucketSink, former_name::FormerName, key, parse};
+use super::{ConfigError, Secrets, former_name::FormerName, key, parse};
 use crate::location::Location;
 
 /// The keys of one type of sinks, and what is made of them.
@@ -155,7 +155,7 @@ macro_rules! sink {
 const TYPES: &[SinkType] = &[
     sink!(
         "s3",
-        Built::of_parts::<BucketSink<super::s3::S3Keys>>(),
+        Built::of_parts::<super::bucket::BucketSink<super::s3::S3Keys>>(),
         "s3"
     ),
     sink!(
@@ -164,12 +164,12 @@ const TYPES: &[SinkType] = &[
     ),
     sink!(
         "gcs",
-        Built::of_parts::<BucketSink<super::gcs::GcsKeys>>(),
+        Built::of_parts::<super::bucket::BucketSink<super::gcs::GcsKeys>>(),
         "sink-gcs"
     ),
     sink!(
         "azure_blob",
-        Built::of_parts::<BucketSink<super::azure_blob::AzureKeys>>(),
+        Built::of_parts::<super::bucket::BucketSink<super::azure_blob::AzureKeys>>(),
         "sink-azure-blob"
     ),
     sink!(
