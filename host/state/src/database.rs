@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, Once, PoisonError},
     time::Duration,
 };
 
@@ -196,12 +196,14 @@ fn prepare(path: &Path, lock: Arc<File>) -> Result<(Queue, bool), QueueError> {
         return Err(QueueError::OtherVersion { path, version });
     }
     set_up(&connection).map_err(failed)?;
+    keep_temporary_files_beside(path, &connection);
     match version {
         Version::New => schema::create(&mut connection),
         Version::Earlier(from) => schema::migrate(&mut connection, path, from),
         Version::Current | Version::Unknown(_) => Ok(()),
     }
     .map_err(failed)?;
+    schema::shrink(&connection).map_err(failed)?;
     let (mut queue, is_ready) = ready(connection, lock).map_err(failed)?;
     queue.reader = Some(Arc::new(Reader::new(path.to_owned())));
     Ok((queue, is_ready))
@@ -226,6 +228,21 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Has SQLite put its temporary files beside the first database that the process opens, and not into the system's
+/// folder for such: they may be as large as the queue, and hold what it holds. Where that cannot be, they go there.
+fn keep_temporary_files_beside(path: &Path, connection: &Connection) {
+    // It is one setting for all connections, and is to change under none of them.
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let folder = folder.display().to_string();
+        let _ = connection.pragma_update(None, "temp_store_directory", folder);
+    });
+}
+
+/// The longest that the log stays once what is in it has gone to the database (bytes).
+const LOG: i64 = 16 << 20;
+
 /// A plan does not depend on the values that a statement is given: else it would be made anew for each.
 const PLANS_STAY: DbConfig = DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG;
 
@@ -239,6 +256,7 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE)?;
+    connection.pragma_update(None, "journal_size_limit", LOG)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)
 }
 
@@ -300,6 +318,18 @@ mod tests {
         }
         let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
         assert!(!text.contains(number), "it is still in the file");
+    }
+
+    #[test]
+    fn temporary_files_lie_beside_the_queue() {
+        let folder = tempfile::tempdir().unwrap();
+        let (queue, _) = Queue::open(folder.path(), "export-0").unwrap();
+        let connection = queue.connection.lock().unwrap();
+        let at: String = connection
+            .pragma_query_value(None, "temp_store_directory", |row| row.get(0))
+            .unwrap();
+        // That of the first queue which the process has opened.
+        assert!(Path::new(&at).is_absolute(), "{at}");
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! The tables of the queue, and how a queue of an earlier version becomes one of this version.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
+use recording_host_model::open_private_file;
 use rusqlite::Connection;
 
 use super::life_cycle::stage;
@@ -221,14 +225,11 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, from: i64) -> ru
         // Made under another name first: a copy that was not finished is no copy.
         let unfinished = copy.with_extension("part");
         let _ = std::fs::remove_file(&unfinished);
+        // It has the personal data that the queue has.
+        let private = open_private_file(&unfinished, File::options().append(true).create(true));
+        private.map_err(|error| cannot_open(&unfinished, &error))?;
         connection.execute("VACUUM INTO ?1", [unfinished.display().to_string()])?;
-        std::fs::rename(&unfinished, &copy).map_err(|error| {
-            let reason = format!("{}: {error}", copy.display());
-            rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
-                Some(reason),
-            )
-        })?;
+        std::fs::rename(&unfinished, &copy).map_err(|error| cannot_open(&copy, &error))?;
     }
     let transaction = connection.transaction()?;
     if from < 3 {
@@ -244,9 +245,30 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, from: i64) -> ru
     }
     transaction.execute_batch(APART)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
-    transaction.commit()?;
-    // Conversations that were filed have left most of their pages empty.
-    connection.execute_batch("VACUUM")
+    transaction.commit()
+}
+
+/// Has a database give free pages back, which one of an earlier version does from its first `VACUUM` on: conversations
+/// that were filed have left most of their pages empty. Where there is no room for it, that is tried the next time.
+pub(super) fn shrink(connection: &Connection) -> rusqlite::Result<()> {
+    use rusqlite::ErrorCode::{DiskFull, SystemIoFailure};
+    let mode: i64 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
+    if mode != 0 {
+        return Ok(());
+    }
+    match connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM") {
+        Err(error) if matches!(error.sqlite_error_code(), Some(DiskFull | SystemIoFailure)) => {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// A file that cannot be made, as SQLite says it.
+fn cannot_open(path: &Path, error: &std::io::Error) -> rusqlite::Error {
+    let reason = format!("{}: {error}", path.display());
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+    rusqlite::Error::SqliteFailure(code, Some(reason))
 }
 
 /// Where the copy of a queue lies that was brought up to date.

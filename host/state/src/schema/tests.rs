@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-use super::{Version, create, migrate, version};
+use super::{Version, create, migrate, shrink, version};
 
 /// The columns of each table, and each index, as SQLite knows them.
 fn shape(connection: &Connection) -> BTreeMap<String, Vec<String>> {
@@ -87,6 +87,56 @@ fn a_queue_of_version_2_gets_the_tables_of_a_new_one_and_keeps_its_rows() {
         kept,
         "1 2 3 {} a 7 9 {\"n\":1} {\"n\":2} {\"n\":3} found completed sealed compactable filed"
     );
-    let copy = Connection::open(folder.path().join("calls.sqlite.v2")).unwrap();
+    let path = folder.path().join("calls.sqlite.v2");
+    let copy = Connection::open(&path).unwrap();
     assert_eq!(version(&copy).unwrap(), Version::Earlier(2));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "it has personal data");
+    }
+}
+
+#[test]
+fn a_queue_that_was_not_shortened_when_it_was_brought_up_to_date_is_the_next_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("calls.sqlite");
+    let mut connection = Connection::open(&path).unwrap();
+    create(&mut connection).unwrap();
+    let mode = |connection: &Connection| -> i64 {
+        connection
+            .pragma_query_value(None, "auto_vacuum", |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(mode(&connection), 0);
+    shrink(&connection).unwrap();
+    assert_eq!(mode(&connection), 2);
+    // Nothing is rewritten once it is so.
+    let before = std::fs::metadata(&path).unwrap().modified().unwrap();
+    shrink(&connection).unwrap();
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().modified().unwrap(),
+        before
+    );
+}
+
+#[test]
+fn an_upgrade_without_room_to_shorten_the_queue_is_one_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("calls.sqlite");
+    let mut connection = Connection::open(&path).unwrap();
+    create(&mut connection).unwrap();
+    let pages: i64 = connection
+        .pragma_query_value(None, "page_count", |row| row.get(0))
+        .unwrap();
+    connection
+        .pragma_update(None, "max_page_count", pages)
+        .unwrap();
+    // A page more is needed for the list of what each page is for.
+    shrink(&connection).unwrap();
+    let mode: i64 = connection
+        .pragma_query_value(None, "auto_vacuum", |row| row.get(0))
+        .unwrap();
+    assert_eq!((mode, version(&connection).unwrap()), (0, Version::Current));
 }
