@@ -49,7 +49,7 @@ def stacks(perf, recorded):
     for sample in text.split("\n\n"):
         lines = [line.split(None, 1)[1] for line in sample.splitlines()[1:] if len(line.split(None, 1)) == 2]
         # Code that is in no file is the component's, compiled and without names.
-        lines = [re.sub(r"^\[unknown\] \((/tmp/perf-\d+\.map|//anon|\[JIT\].*)\)$", "[the component]", line) for line in lines]
+        lines = [re.sub(r"^\[unknown\] \((.*/perf-\d+\.map|//anon|\[JIT\].*)\)$", "[the component]", line) for line in lines]
         functions = [re.sub(r" \([^()]*\)$|::h[0-9a-f]{16}|\+0x[0-9a-f]+", "", line) for line in lines]
         if functions:
             yield functions
