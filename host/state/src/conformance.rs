@@ -111,7 +111,7 @@ fn split(id: &str) -> Split {
 }
 
 /// A step that yields splits.
-fn step(children: &[&str], next: Next) -> Step {
+pub(crate) fn step(children: &[&str], next: Next) -> Step {
     Step {
         conversations: Vec::new(),
         artifacts: Vec::new(),

@@ -29,7 +29,7 @@
 //! process is checked where the [`Fixture`] can open both again.
 
 mod discovery;
-mod export;
+pub(crate) mod export;
 mod fetching;
 mod filing;
 mod outcomes;

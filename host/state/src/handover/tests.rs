@@ -3,11 +3,12 @@
 use super::*;
 use crate::{
     Lease, MemoryFleet, WorkQueue,
+    conformance::{ledger::export::conversation, step},
     fleet::{FetchConsumer, FetchPublisher},
 };
 use recording_host_model::{
-    Artifact, ArtifactContents, Container, Conversation, Download, HandedOver, Next, Object,
-    RecordingKey, Reported, ReportedOutcome, Step, Wait,
+    Artifact, ArtifactContents, Container, Download, HandedOver, Next, Object, RecordingKey,
+    Reported, ReportedOutcome, Step, Wait,
 };
 
 const NOW: u64 = 1_767_600_000_000;
@@ -25,38 +26,6 @@ fn split(id: &str, data: &[u8]) -> Split {
         id: id.to_owned(),
         kind: "job".to_owned(),
         state: state(data),
-    }
-}
-
-fn step(next: Next) -> Step {
-    Step {
-        conversations: Vec::new(),
-        artifacts: Vec::new(),
-        outcomes: Vec::new(),
-        splits: Vec::new(),
-        updates: Vec::new(),
-        notes: Vec::new(),
-        next,
-    }
-}
-
-fn conversation(id: &str) -> Conversation {
-    Conversation {
-        id: id.to_owned(),
-        start: NOW - 1000,
-        end: Some(NOW),
-        direction: None,
-        ani: Some("tel:+1".to_owned()),
-        dnis: None,
-        agents: Vec::new(),
-        queues: Vec::new(),
-        wrap_up_codes: Vec::new(),
-        tags: Vec::new(),
-        divisions: Vec::new(),
-        media_types: Vec::new(),
-        recorded: true,
-        revision: None,
-        attributes: Vec::new(),
     }
 }
 
@@ -89,7 +58,7 @@ fn handing_over() -> Step {
     Step {
         artifacts: vec![of("c1"), of("c2")],
         outcomes: vec![outcome("c1"), outcome("c2")],
-        ..step(Next::Done(state(b"done")))
+        ..step(&[], Next::Done(state(b"done")))
     }
 }
 
@@ -136,7 +105,7 @@ async fn leader() -> Queue {
     queue.add(splits, NOW).await.unwrap();
     let found = Step {
         conversations: vec![conversation("c1"), conversation("c2")],
-        ..step(Next::Done(state(b"")))
+        ..step(&[], Next::Done(state(b"")))
     };
     commit(&queue, "find-1", found).await;
     let ids = vec!["c1".to_owned(), "c2".to_owned()];
@@ -150,11 +119,14 @@ async fn leader() -> Queue {
 
 /// The changes of a node that does all of a fetch.
 fn changes(sinks: &[&str]) -> Vec<FetchChange> {
-    let wait = step(Next::Wait(Wait {
-        until: NOW + 5,
-        state: state(b"waiting"),
-        job: None,
-    }));
+    let wait = step(
+        &[],
+        Next::Wait(Wait {
+            until: NOW + 5,
+            state: state(b"waiting"),
+            job: None,
+        }),
+    );
     vec![
         FetchChange::step("x-000001", &wait, NOW, 0),
         FetchChange::step("x-000001", &handing_over(), NOW + 9, 0),

@@ -11,7 +11,9 @@ use recording_host_model::clock::Clock;
 use recording_host_state::{MemoryFleet, Queue, fleet::FetchPublisher};
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{Part, Ran, World, check, clock_of, export, run};
+use super::{
+    Part, Ran, World, assert_nothing_repeated, check, clock_of, export, in_simulated_time, run,
+};
 use crate::run::FleetRole;
 
 const NODES: u64 = 3;
@@ -78,13 +80,7 @@ async fn export_by_fleet(world: &Arc<Mutex<World>>, seed: u64) {
 
 fn simulate_fleet(seed: u64) -> Ran {
     let world = Arc::new(Mutex::new(World::new(seed)));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    runtime.block_on(export_by_fleet(&world, seed));
-    drop(runtime);
+    in_simulated_time(export_by_fleet(&world, seed));
     let world = world.lock().unwrap();
     world.check();
     Ran {
@@ -101,12 +97,7 @@ fn whatever_happens_to_a_fleet_nothing_is_lost_and_nothing_is_twice() {
 fn without_faults_a_fleet_repeats_no_work() {
     for seed in 0..20 {
         let world = Arc::new(Mutex::new(World::calm(seed)));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+        in_simulated_time(async {
             let clock = clock_of(&world);
             let fleet = MemoryFleet::new();
             let mut part = Part::alone();
@@ -119,14 +110,6 @@ fn without_faults_a_fleet_repeats_no_work() {
             export(&world, clock, seed, Some(&part)).await;
             nodes.shutdown().await;
         });
-        let world = world.lock().unwrap();
-        world.check();
-        let wanted = world.conversations.iter().filter(|one| one.wanted());
-        assert_eq!(world.submits, wanted.count().div_ceil(7), "seed {seed}");
-        assert_eq!(world.refused, 0, "seed {seed}");
-        assert!(
-            world.stored.values().all(|&times| times == 1),
-            "seed {seed}"
-        );
+        assert_nothing_repeated(&world, seed);
     }
 }

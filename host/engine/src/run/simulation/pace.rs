@@ -378,12 +378,7 @@ struct Pace {
 }
 
 fn export(times: Times, conversations: u64) -> Pace {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    super::in_simulated_time(async {
         let clock = Clock::starting_at(super::START, 1.0);
         let vendor = Arc::new(Vendor::new(clock, times, conversations));
         let origins = [Origin {

@@ -30,7 +30,7 @@ pub(super) fn texts(of: &[&str]) -> Vec<String> {
 }
 
 /// A conversation of which a recording was begun.
-pub(super) fn conversation(id: &str) -> Conversation {
+pub(crate) fn conversation(id: &str) -> Conversation {
     Conversation {
         id: id.to_owned(),
         start: START + 1000,
