@@ -4,7 +4,8 @@
 //! - [`Fleet`] is a connection, made with [`FleetSettings`]; [`Fleet::init`] makes the streams and buckets, which is
 //!   done by one node once, and [`Fleet::open`] looks them up.
 //! - [`Candidate`] asks for the leader's lease; a [`Leader`] publishes work that no stale leader can.
-//! - [`FleetQueue`] is a [`WorkQueue`](recording_host_state::WorkQueue).
+//! - [`FleetPublisher`] and [`FleetConsumer`] carry the fetches of a source to nodes, and their reports to the leader; see
+//!   [`recording_host_state::fleet`].
 //! - [`FleetRateLimiter`] leases the times at which requests may be sent.
 //!
 //! A server that is away, and an election among servers, are waited for: calls are repeated for
@@ -14,17 +15,18 @@
 
 mod connection;
 mod error;
+mod fetches;
 mod leader;
 mod publish;
-mod queue;
+
 mod rate;
 mod settings;
 mod streams;
 
 pub use connection::Fleet;
 pub use error::ClusterError;
+pub use fetches::{FleetConsumer, FleetPublisher};
 pub use leader::{Candidate, Leader, Queued, SteppedDown, WorkMessage};
-pub use queue::{FleetQueue, StepFindings};
 pub use rate::{FleetRateLimiter, RateLimit, Slot};
 pub use settings::{FleetSettings, Storage, Tls};
 pub use streams::{StreamState, StreamUse};

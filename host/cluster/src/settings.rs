@@ -39,15 +39,15 @@ pub struct Tls {
 pub struct Storage {
     /// Fetches that wait for a node.
     pub work: u64,
-    /// Splits, and what their steps found.
-    pub queue: u64,
+    /// Reports of nodes, until the ledger has all of their fetch.
+    pub reports: u64,
 }
 
 impl Default for Storage {
     fn default() -> Self {
         Storage {
             work: 256 << 20,
-            queue: 1 << 30,
+            reports: 1 << 30,
         }
     }
 }
@@ -106,7 +106,7 @@ impl FleetSettings {
         }
         for (setting, bytes) in [
             ("storage.work", self.storage.work),
-            ("storage.queue", self.storage.queue),
+            ("storage.reports", self.storage.reports),
         ] {
             if !(1 << 20..1 << 60).contains(&bytes) {
                 let reason = format!("{bytes} bytes are no room; at least a MiB is needed");
@@ -170,7 +170,7 @@ mod tests {
         assert!(wrong(|it| it.prefix.clear()).starts_with("cluster.prefix"));
         assert!(wrong(|it| it.replicas = 2).starts_with("cluster.replicas: 2"));
         assert!(wrong(|it| it.servers.clear()).starts_with("cluster.servers"));
-        assert!(wrong(|it| it.storage.queue = 1).starts_with("cluster.storage.queue"));
+        assert!(wrong(|it| it.storage.reports = 1).starts_with("cluster.storage.reports"));
         let with_password = wrong(|it| it.servers = vec!["nats://user:hunter2@host".to_owned()]);
         assert!(with_password.contains("`credentials`"), "{with_password}");
         assert!(!with_password.contains("hunter2"));

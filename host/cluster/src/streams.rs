@@ -23,8 +23,8 @@ const DUPLICATES: Duration = Duration::from_secs(120);
 pub enum StreamUse {
     /// The leader's lease, and the fetches that wait for a node.
     Work,
-    /// Splits, and what their steps found.
-    Queue,
+    /// The changes that nodes report of fetches.
+    Reports,
     /// The times of the vendor's rate that are leased.
     FleetRateLimiter,
 }
@@ -54,7 +54,7 @@ impl StreamUse {
     /// All of them.
     pub const ALL: [StreamUse; 3] = [
         StreamUse::Work,
-        StreamUse::Queue,
+        StreamUse::Reports,
         StreamUse::FleetRateLimiter,
     ];
 
@@ -62,7 +62,7 @@ impl StreamUse {
     pub(super) fn stream(self, settings: &FleetSettings) -> String {
         match self {
             StreamUse::Work => settings.named("work"),
-            StreamUse::Queue => format!("KV_{}", settings.named("queue")),
+            StreamUse::Reports => settings.named("reports"),
             StreamUse::FleetRateLimiter => format!("KV_{}", settings.named("rate")),
         }
     }
@@ -71,7 +71,7 @@ impl StreamUse {
     pub(super) fn subject(self, settings: &FleetSettings, what: &str) -> String {
         match self {
             StreamUse::Work => settings.subject(what),
-            StreamUse::Queue => format!("$KV.{}.{what}", settings.named("queue")),
+            StreamUse::Reports => format!("{}.{what}", settings.named("reports")),
             StreamUse::FleetRateLimiter => format!("$KV.{}.{what}", settings.named("rate")),
         }
     }
@@ -103,8 +103,9 @@ impl StreamUse {
                 allow_message_ttl: true,
                 ..common
             },
-            StreamUse::Queue => Config {
-                max_bytes: signed(settings.storage.queue),
+            StreamUse::Reports => Config {
+                max_bytes: signed(settings.storage.reports),
+                max_messages_per_subject: -1,
                 deny_delete: true,
                 ..common
             },

@@ -1,11 +1,11 @@
 //! The crate against real NATS servers: one, and three with each stream on all of them.
 
+#[path = "servers/fetches.rs"]
+mod fetches;
 #[path = "servers/leader.rs"]
 mod leader;
 #[path = "servers/nats.rs"]
 mod nats;
-#[path = "servers/queue.rs"]
-mod queue;
 #[path = "servers/rate.rs"]
 mod rate;
 #[path = "servers/streams.rs"]

@@ -116,7 +116,7 @@ impl Servers {
             replicas: self.count(),
             storage: Storage {
                 work: 64 << 20,
-                queue: 256 << 20,
+                reports: 256 << 20,
             },
             patience: Duration::from_secs(60),
             ..FleetSettings::new(servers.collect(), name)

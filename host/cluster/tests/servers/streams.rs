@@ -15,7 +15,7 @@ async fn streams_are_missing_until_they_are_made_and_differences_are_named() {
     let text = missing.to_string();
     for stream in [
         "recording-host_main_work",
-        "KV_recording-host_main_queue",
+        "recording-host_main_reports",
         "KV_recording-host_main_rate",
     ] {
         assert!(
@@ -43,10 +43,10 @@ async fn streams_are_missing_until_they_are_made_and_differences_are_named() {
         Err(ClusterError::NotReady { .. })
     ));
     let mut larger = servers.settings("main");
-    larger.storage.queue *= 2;
+    larger.storage.reports *= 2;
     let differs = Fleet::open(larger.clone()).await.unwrap_err().to_string();
     assert!(
-        differs.contains("KV_recording-host_main_queue has max_bytes 268435456 and not 536870912"),
+        differs.contains("recording-host_main_reports has max_bytes 268435456 and not 536870912"),
         "{differs}"
     );
     Fleet::connect(larger.clone())
@@ -77,7 +77,7 @@ async fn too_few_servers_and_too_little_room_are_named() {
     );
     let storage = Storage {
         work: 64 << 20,
-        queue: 1 << 50,
+        reports: 1 << 50,
     };
     let error = init(FleetSettings {
         storage,
@@ -85,7 +85,7 @@ async fn too_few_servers_and_too_little_room_are_named() {
     })
     .await;
     assert!(
-        matches!(&error, ClusterError::NoRoomForStream { stream, .. } if stream.ends_with("queue")),
+        matches!(&error, ClusterError::NoRoomForStream { stream, .. } if stream.ends_with("reports")),
         "{error}"
     );
     assert!(error.to_string().contains("max_file"), "{error}");

@@ -1,0 +1,96 @@
+//! The fetches of a source on their way to nodes, and the reports that come back.
+//!
+//! An order is a message that waits until a node acknowledges it, which it does when the fetch is done; a node that
+//! says nothing for [`ACK_WAIT`] loses it to another one. The reports of a fetch are the messages of one subject, each
+//! stored only if the one that the node knows is still the last. A node that takes a fetch adds a report without a
+//! change: from then on those of the node before it are refused. Payloads are JSON, compressed.
+
+mod consumer;
+mod publisher;
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    message::StreamMessage,
+    stream::{LastRawMessageErrorKind, Stream},
+};
+use bytes::Bytes;
+
+pub use consumer::FleetConsumer;
+pub use publisher::FleetPublisher;
+
+use super::{
+    ClusterError, Fleet, FleetSettings, connection::Try, settings::token, streams::StreamUse,
+};
+
+/// How long a fetch is a node's that says nothing.
+const ACK_WAIT: Duration = Duration::from_secs(30);
+/// How often a node says that it goes on.
+const PROGRESS: Duration = Duration::from_secs(10);
+/// How well payloads are compressed: fast.
+const LEVEL: i32 = 3;
+/// The most bytes of a payload, not compressed.
+const MOST: usize = 64 << 20;
+
+/// The subject of an order.
+fn order_subject(settings: &FleetSettings, source: &str, fetch: &str) -> String {
+    let what = format!("work.{}.{fetch}", token(source));
+    StreamUse::Work.subject(settings, &what)
+}
+
+/// The subject of the reports of a fetch.
+fn report_subject(settings: &FleetSettings, source: &str, fetch: &str) -> String {
+    let what = format!("{}.{fetch}", token(source));
+    StreamUse::Reports.subject(settings, &what)
+}
+
+fn compressed(bytes: &[u8]) -> Result<Bytes, ClusterError> {
+    let packed = zstd::bulk::compress(bytes, LEVEL);
+    packed
+        .map(Into::into)
+        .map_err(|error| ClusterError::Unreadable {
+            what: "a message to be stored".to_owned(),
+            reason: error.to_string(),
+        })
+}
+
+/// The payload of a message as it was before it was compressed.
+fn unpacked(subject: &str, payload: &[u8]) -> Result<Vec<u8>, ClusterError> {
+    zstd::bulk::decompress(payload, MOST).map_err(|error| ClusterError::Unreadable {
+        what: format!("the message at {subject}"),
+        reason: error.to_string(),
+    })
+}
+
+impl Fleet {
+    /// The first message of a stream from a sequence on whose subject matches.
+    async fn next(
+        &self,
+        stream: &Stream<()>,
+        subject: &str,
+        from: u64,
+    ) -> Result<Option<StreamMessage>, ClusterError> {
+        let call = async || {
+            let next = stream
+                .raw_message_builder()
+                .sequence(from)
+                .next_by_subject(subject)
+                .send();
+            match next.await {
+                Ok(message) => {
+                    self.answered();
+                    Ok(Try::Done(Some(message)))
+                }
+                Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
+                    self.answered();
+                    Ok(Try::Done(None))
+                }
+                Err(error) => {
+                    self.unanswered().await;
+                    Ok(Try::Passing(error.to_string()))
+                }
+            }
+        };
+        self.repeat(&format!("reading {subject}"), call).await
+    }
+}

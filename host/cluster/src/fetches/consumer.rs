@@ -1,0 +1,257 @@
+//! The fetches of a source as one node sees them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        AckKind, Message,
+        consumer::{AckPolicy, PullConsumer, pull},
+        stream::Stream,
+    },
+};
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use tokio::{task::AbortHandle, time::sleep};
+
+use recording_host_state::{
+    FetchChange, FetchOrder, QueueError,
+    fleet::{FetchConsumer, TakenFetch},
+};
+
+use super::{ACK_WAIT, PROGRESS, compressed, order_subject, report_subject, unpacked};
+use crate::{
+    ClusterError, Fleet,
+    connection::{Try, pause},
+    publish::{Put, Stored, new_id},
+    settings::token,
+    streams::StreamUse,
+};
+
+/// How long one request for a fetch waits.
+const WAIT: Duration = Duration::from_secs(5);
+/// The most fetches that all nodes together have at once.
+const MOST: i64 = 10_000;
+/// The header with the id of a report.
+const WRITE: &str = "Recording-Host-Write";
+
+/// The fetches of a source as one node of a fleet sees them.
+#[derive(Debug)]
+pub struct FleetConsumer {
+    fleet: Fleet,
+    source: String,
+    consumer: PullConsumer,
+    reports: Stream<()>,
+    held: Mutex<HashMap<String, Held>>,
+}
+
+/// A fetch that this node has.
+#[derive(Debug)]
+struct Held {
+    message: Arc<Message>,
+    /// The sequence of its last report.
+    last: u64,
+    /// Says that the node goes on.
+    progress: AbortHandle,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.progress.abort();
+    }
+}
+
+impl FleetConsumer {
+    /// Those of a source.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn new(fleet: &Fleet, source: impl Into<String>) -> Result<Self, ClusterError> {
+        let source = source.into();
+        let work = fleet.stream(StreamUse::Work).await?;
+        let name = token(&source);
+        let config = pull::Config {
+            durable_name: Some(name.clone()),
+            filter_subject: order_subject(&fleet.settings, &source, ">"),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ACK_WAIT,
+            max_ack_pending: MOST,
+            ..pull::Config::default()
+        };
+        let call = async || {
+            let made = work.get_or_create_consumer(&name, config.clone()).await;
+            Ok(made.map_or_else(|error| Try::Passing(error.to_string()), Try::Done))
+        };
+        let consumer = fleet
+            .repeat(&format!("making the consumer {name}"), call)
+            .await?;
+        Ok(FleetConsumer {
+            reports: fleet.stream(StreamUse::Reports).await?,
+            fleet: fleet.clone(),
+            source,
+            consumer,
+            held: Mutex::default(),
+        })
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<String, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn subject(&self, fetch: &str) -> String {
+        report_subject(&self.fleet.settings, &self.source, &token(fetch))
+    }
+
+    /// Waits for an order.
+    async fn next_order(&self) -> Result<Message, ClusterError> {
+        loop {
+            let batch = self.consumer.batch().max_messages(1).expires(WAIT);
+            match batch.messages().await {
+                Ok(mut messages) => match messages.next().await {
+                    Some(Ok(message)) => return Ok(message),
+                    // An election, or a server that is gone: the next request may reach another one.
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, "no fetch could be taken");
+                        pause().await;
+                    }
+                    None => {}
+                },
+                Err(error) => {
+                    tracing::debug!(%error, "no fetch could be asked for");
+                    self.fleet.unanswered().await;
+                    pause().await;
+                }
+            }
+        }
+    }
+
+    /// The reports of a fetch so far, and the sequence of the last; 0 if there is none.
+    async fn log(&self, fetch: &str) -> Result<(Vec<FetchChange>, u64), QueueError> {
+        let subject = self.subject(fetch);
+        let (mut changes, mut last) = (Vec::new(), 0);
+        while let Some(message) = self.fleet.next(&self.reports, &subject, last + 1).await? {
+            let bytes = unpacked(&subject, &message.payload)?;
+            changes.push(FetchChange::from_bytes(&bytes)?);
+            last = message.sequence;
+        }
+        Ok((changes, last))
+    }
+
+    /// Stores a report after another one; returns its sequence, or none if that is not the last any more.
+    async fn append(
+        &self,
+        fetch: &str,
+        last: u64,
+        change: &FetchChange,
+    ) -> Result<Option<u64>, QueueError> {
+        let (subject, write) = (self.subject(fetch), new_id());
+        let payload = compressed(&change.to_bytes())?;
+        let call = async || {
+            let mut put = Put::new(subject.clone(), payload.clone()).after(last);
+            put.headers.insert(WRITE, write.as_str());
+            match self.fleet.put(put).await? {
+                Stored::At(sequence) => Ok(Try::Done(Some(sequence))),
+                Stored::Stale => {
+                    let there = self.fleet.last(&self.reports, &subject).await?;
+                    // An answer that did not come.
+                    let ours = there.filter(|it| is_of(&it.headers, &write));
+                    Ok(Try::Done(ours.map(|it| it.sequence)))
+                }
+                other => Ok(Try::Passing(format!("{other:?}"))),
+            }
+        };
+        let what = format!("reporting on {fetch}");
+        Ok(self.fleet.repeat(&what, call).await?)
+    }
+
+    /// Makes a fetch this node's: nobody else can report on it any more.
+    async fn take_over(&self, fetch: &str) -> Result<(Vec<FetchChange>, u64), QueueError> {
+        loop {
+            let (changes, last) = self.log(fetch).await?;
+            let taken = FetchChange::delivered(&[]);
+            if let Some(sequence) = self.append(fetch, last, &taken).await? {
+                return Ok((changes, sequence));
+            }
+        }
+    }
+}
+
+fn is_of(headers: &HeaderMap, write: &str) -> bool {
+    headers.get(WRITE).is_some_and(|it| it.as_str() == write)
+}
+
+/// Says in regular intervals that a fetch is being done.
+fn keep(message: &Arc<Message>) -> AbortHandle {
+    let message = Arc::clone(message);
+    let task = tokio::spawn(async move {
+        loop {
+            sleep(PROGRESS).await;
+            if let Err(error) = message.ack_with(AckKind::Progress).await {
+                tracing::debug!(%error, "the servers were not told that a fetch goes on");
+            }
+        }
+    });
+    task.abort_handle()
+}
+
+#[async_trait]
+impl FetchConsumer for FleetConsumer {
+    async fn take(&self) -> Result<TakenFetch, QueueError> {
+        let message = Arc::new(self.next_order().await?);
+        // Whoever does not wait for the rest loses it to another node.
+        let mut held = Held {
+            progress: keep(&message),
+            message,
+            last: 0,
+        };
+        let bytes = unpacked(&held.message.subject, &held.message.payload)?;
+        let order = FetchOrder::from_bytes(&bytes)?;
+        let (changes, last) = self.take_over(&order.fetch).await?;
+        held.last = last;
+        self.held().insert(order.fetch.clone(), held);
+        Ok(TakenFetch { order, changes })
+    }
+
+    async fn report(&self, fetch: &str, change: FetchChange) -> Result<(), QueueError> {
+        let last = self.held().get(fetch).map(|held| held.last);
+        let stored = match last {
+            None => None,
+            Some(last) => self.append(fetch, last, &change).await?,
+        };
+        let mut held = self.held();
+        match (stored, held.get_mut(fetch)) {
+            (Some(sequence), Some(held)) => held.last = sequence,
+            (_, _) => {
+                held.remove(fetch);
+                return Err(QueueError::NotHeld(fetch.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn done(&self, fetch: &str) -> Result<(), QueueError> {
+        let Some(held) = self.held().remove(fetch) else {
+            return Ok(());
+        };
+        let call = async || {
+            let acknowledged = held.message.double_ack().await;
+            Ok(acknowledged.map_or_else(|error| Try::Passing(error.to_string()), Try::Done))
+        };
+        let what = format!("saying that {fetch} is done");
+        Ok(self.fleet.repeat(&what, call).await?)
+    }
+
+    async fn give_back(&self, fetch: &str) -> Result<(), QueueError> {
+        let Some(held) = self.held().remove(fetch) else {
+            return Ok(());
+        };
+        if let Err(error) = held.message.ack_with(AckKind::Nak(None)).await {
+            tracing::debug!(%error, fetch, "a fetch was not given back; it is taken when it was silent for long");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,290 @@
+//! Fetches go to nodes and reports come back, each once and in order, whatever dies meanwhile.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use recording_host_cluster::{Candidate, Fleet, FleetConsumer, FleetPublisher, Leader};
+use recording_host_model::{Conversation, Next, Split, SplitState, Step};
+use recording_host_state::{
+    FetchChange, FetchOrder, Lease, Queue, QueueError, WorkQueue,
+    fleet::{FetchConsumer, FetchPublisher},
+};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::nats::{Proxy, Servers};
+
+const NOW: u64 = 1_767_600_000_000;
+/// Long after a silent node has lost its fetches, on a machine that may have much else to do.
+const LOST: Duration = Duration::from_secs(90);
+
+fn state(text: &str) -> SplitState {
+    SplitState {
+        version: 1,
+        data: text.as_bytes().to_vec(),
+    }
+}
+
+fn step(next: Next) -> Step {
+    Step {
+        conversations: Vec::new(),
+        artifacts: Vec::new(),
+        outcomes: Vec::new(),
+        splits: Vec::new(),
+        updates: Vec::new(),
+        notes: Vec::new(),
+        next,
+    }
+}
+
+/// Orders of as many fetches, as a leader's ledger makes them.
+async fn orders(count: usize) -> Vec<FetchOrder> {
+    let queue = Queue::in_memory().unwrap();
+    let split = |id: String| Split {
+        id,
+        kind: "job".to_owned(),
+        state: state("{}"),
+    };
+    queue
+        .add(vec![split("find-1".to_owned())], NOW)
+        .await
+        .unwrap();
+    let conversation = |number: usize| Conversation {
+        id: format!("c{number}"),
+        start: NOW,
+        end: Some(NOW),
+        direction: None,
+        ani: None,
+        dnis: None,
+        agents: Vec::new(),
+        queues: Vec::new(),
+        wrap_up_codes: Vec::new(),
+        tags: Vec::new(),
+        divisions: Vec::new(),
+        media_types: Vec::new(),
+        recorded: true,
+        revision: None,
+        attributes: Vec::new(),
+    };
+    let found = Step {
+        conversations: (0..count).map(conversation).collect(),
+        ..step(Next::Done(state("")))
+    };
+    let lease = Lease::without_end(NOW);
+    queue.claim("find-1".to_owned(), lease).await.unwrap();
+    queue
+        .commit("find-1".to_owned(), found, NOW, 0)
+        .await
+        .unwrap();
+    for number in 0..count {
+        let name = format!("calls-{number:06}");
+        let ids = vec![format!("c{number}")];
+        let splits = vec![split(name.clone())];
+        queue.fetch(name, ids, splits, NOW).await.unwrap();
+    }
+    queue.orders("calls").await.unwrap()
+}
+
+async fn lead(fleet: &Fleet) -> Arc<Leader> {
+    let candidate = Candidate::new(fleet, "leader").await.unwrap();
+    Arc::new(candidate.lead().await.unwrap())
+}
+
+async fn publisher(fleet: &Fleet) -> FleetPublisher {
+    let leader = lead(fleet).await;
+    FleetPublisher::new(fleet, leader, "calls").await.unwrap()
+}
+
+async fn node(fleet: &Fleet) -> FleetConsumer {
+    FleetConsumer::new(fleet, "calls").await.unwrap()
+}
+
+/// A change that can be told from others.
+fn change(fetch: &str, number: u64) -> FetchChange {
+    FetchChange::step(fetch, &step(Next::Done(state(&number.to_string()))), NOW, 0)
+}
+
+fn bytes(changes: &[FetchChange]) -> Vec<Vec<u8>> {
+    changes.iter().map(FetchChange::to_bytes).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn a_fetch_goes_to_one_node_and_its_reports_to_the_leader() {
+    let servers = Servers::start(1);
+    let fleet = servers.fleet("main").await;
+    let publisher = publisher(&fleet).await;
+    let made = orders(2).await;
+    publisher.publish(made.clone()).await.unwrap();
+    // Another time, nothing changes.
+    publisher.publish(made).await.unwrap();
+    assert_eq!(
+        publisher.published().await.unwrap(),
+        ["calls-000000", "calls-000001"]
+    );
+    let (first, second) = (node(&fleet).await, node(&fleet).await);
+    let taken = first.take().await.unwrap();
+    let other = second.take().await.unwrap();
+    assert!(taken.changes.is_empty() && taken.order.fetch != other.order.fetch);
+    let fetch = taken.order.fetch.as_str();
+    for number in 0..3 {
+        first.report(fetch, change(fetch, number)).await.unwrap();
+    }
+    let refused = second.report(fetch, change(fetch, 9)).await.unwrap_err();
+    assert!(matches!(refused, QueueError::NotHeld(_)), "{refused}");
+    let (mut after, mut got) = (0, Vec::new());
+    while got.len() < 3 {
+        let report = publisher.next_report(after).await.unwrap();
+        assert!(report.sequence > after);
+        after = report.sequence;
+        // A node that takes a fetch says so.
+        if report.fetch == fetch
+            && report.change.to_bytes() != FetchChange::delivered(&[]).to_bytes()
+        {
+            got.push(report.change);
+        }
+    }
+    let sent: Vec<_> = (0..3).map(|number| change(fetch, number)).collect();
+    assert_eq!(bytes(&got), bytes(&sent));
+    first.done(fetch).await.unwrap();
+    publisher.forget(fetch).await.unwrap();
+    assert_eq!(publisher.published().await.unwrap(), [&*other.order.fetch]);
+    assert!(timeout(Duration::from_secs(2), first.take()).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn a_fetch_that_is_given_back_goes_on_at_another_node_and_the_first_is_refused() {
+    let servers = Servers::start(1);
+    let fleet = servers.fleet("main").await;
+    let publisher = publisher(&fleet).await;
+    publisher.publish(orders(1).await).await.unwrap();
+    let (first, second) = (node(&fleet).await, node(&fleet).await);
+    let fetch = first.take().await.unwrap().order.fetch;
+    first.report(&fetch, change(&fetch, 1)).await.unwrap();
+    first.give_back(&fetch).await.unwrap();
+    let taken = timeout(LOST, second.take()).await.unwrap().unwrap();
+    assert!(bytes(&taken.changes).contains(&change(&fetch, 1).to_bytes()));
+    let refused = first.report(&fetch, change(&fetch, 2)).await.unwrap_err();
+    assert!(matches!(refused, QueueError::NotHeld(_)), "{refused}");
+    second.report(&fetch, change(&fetch, 3)).await.unwrap();
+    second.done(&fetch).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn minutes_of_a_fleet_a_node_that_is_silent_loses_its_fetch_and_is_refused_when_it_is_back() {
+    let servers = Servers::start(1);
+    let fleet = servers.fleet("main").await;
+    let publisher = publisher(&fleet).await;
+    publisher.publish(orders(1).await).await.unwrap();
+    let proxy = Proxy::to(servers.ports[0]).await;
+    let mut stalling = servers.settings("main");
+    stalling.servers = vec![format!("nats://127.0.0.1:{}", proxy.port)];
+    let silent = node(&Fleet::open(stalling).await.unwrap()).await;
+    let fetch = silent.take().await.unwrap().order.fetch;
+    silent.report(&fetch, change(&fetch, 1)).await.unwrap();
+    let second = node(&fleet).await;
+    // While the first one goes on, nobody else gets it, however long that takes.
+    assert!(
+        timeout(Duration::from_secs(40), second.take())
+            .await
+            .is_err()
+    );
+    proxy.stall(true);
+    let began = Instant::now();
+    let taken = timeout(LOST, second.take()).await.unwrap().unwrap();
+    println!(
+        "a silent node's fetch is another one's after {:.0} s",
+        began.elapsed().as_secs_f64()
+    );
+    assert!(bytes(&taken.changes).contains(&change(&fetch, 1).to_bytes()));
+    proxy.stall(false);
+    let refused = silent.report(&fetch, change(&fetch, 2)).await.unwrap_err();
+    assert!(matches!(refused, QueueError::NotHeld(_)), "{refused}");
+    second.report(&fetch, change(&fetch, 3)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn minutes_of_a_fleet_no_report_is_lost_or_doubled_while_servers_die() {
+    const FETCHES: usize = 60;
+    const REPORTS: u64 = 20;
+    let mut servers = Servers::start(3);
+    let fleet = servers.fleet("main").await;
+    let publisher = publisher(&fleet).await;
+    publisher.publish(orders(FETCHES).await).await.unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let mut nodes = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (fleet, over) = (fleet.clone(), Arc::clone(&over));
+        nodes.spawn(async move {
+            let node = node(&fleet).await;
+            while !over.load(Ordering::Relaxed) {
+                let Ok(taken) = timeout(Duration::from_secs(5), node.take()).await else {
+                    continue;
+                };
+                let taken = taken.unwrap();
+                let fetch = taken.order.fetch.as_str();
+                // Goes on where another one, or this one before an election, has stopped.
+                let done = bytes(&taken.changes);
+                for number in 0..REPORTS {
+                    let change = change(fetch, number);
+                    if done.contains(&change.to_bytes()) {
+                        continue;
+                    }
+                    match node.report(fetch, change).await {
+                        Ok(()) => sleep(Duration::from_millis(20)).await,
+                        Err(QueueError::NotHeld(_)) => break,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                node.done(fetch).await.unwrap();
+            }
+        });
+    }
+    let leading = tokio::spawn(async move {
+        let mut got = std::collections::BTreeMap::<String, Vec<Vec<u8>>>::new();
+        let (mut after, mut left) = (0, FETCHES as u64 * REPORTS);
+        while left > 0 {
+            let report = publisher.next_report(after).await.unwrap();
+            after = report.sequence;
+            let change = report.change.to_bytes();
+            if change != FetchChange::delivered(&[]).to_bytes() {
+                got.entry(report.fetch).or_default().push(change);
+                left -= 1;
+            }
+        }
+        got
+    });
+    let mut killed = 0;
+    while !leading.is_finished() && killed < 6 {
+        sleep(Duration::from_secs(4)).await;
+        let number = match killed % 2 {
+            0 => servers.leader_of(&fleet, "reports").await,
+            _ => killed % 3,
+        };
+        servers.kill(number);
+        sleep(Duration::from_secs(1)).await;
+        servers.restart(number);
+        killed += 1;
+    }
+    let got = timeout(Duration::from_secs(300), leading)
+        .await
+        .unwrap()
+        .unwrap();
+    over.store(true, Ordering::Relaxed);
+    while let Some(node) = nodes.join_next().await {
+        node.unwrap();
+    }
+    assert_eq!(got.len(), FETCHES);
+    for (fetch, changes) in got {
+        let sent: Vec<_> = (0..REPORTS).map(|number| change(&fetch, number)).collect();
+        assert_eq!(changes, bytes(&sent), "{fetch}");
+    }
+    println!("{killed} servers killed");
+}
