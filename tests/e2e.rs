@@ -43,6 +43,8 @@ mod events;
 mod evidence;
 #[path = "e2e/faults.rs"]
 mod faults;
+#[path = "e2e/fleet.rs"]
+mod fleet;
 #[path = "e2e/follow.rs"]
 mod follow;
 #[path = "e2e/foreign_source.rs"]

@@ -218,7 +218,7 @@ fn segment(number: i64, conversations: Vec<CompletedConversation>) -> Arc<Segmen
         number,
         day: "2026-01-05".to_owned(),
         conversations,
-        replaces: Vec::new(),
+        replaces: BTreeMap::new(),
         apart: false,
     })
 }

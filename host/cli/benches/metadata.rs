@@ -182,7 +182,7 @@ fn filed() -> Result<(), Box<dyn std::error::Error>> {
             number: 1,
             day: "2026-01-05".to_owned(),
             conversations: conversations(1, CONVERSATIONS, 3),
-            replaces: Vec::new(),
+            replaces: BTreeMap::new(),
             apart: false,
         });
         let before = memory("VmHWM:");

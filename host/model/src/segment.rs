@@ -1,6 +1,6 @@
 //! Segments: conversations that are filed together.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::CompletedConversation;
 
@@ -13,8 +13,8 @@ pub struct Segment {
     pub day: String,
     /// The conversations, by id.
     pub conversations: Vec<CompletedConversation>,
-    /// The numbers of the smaller segments whose place it takes.
-    pub replaces: Vec<i64>,
+    /// By sink, the numbers of the segments whose place it takes there, as long as their files are there.
+    pub replaces: BTreeMap<String, Vec<i64>>,
     /// True if only some sinks lack it, and others have its conversations in other segments.
     pub apart: bool,
 }
@@ -24,6 +24,12 @@ impl Segment {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.replaces.is_empty() && !self.apart
+    }
+
+    /// The numbers of the segments whose place it takes in a sink.
+    #[must_use]
+    pub fn replaces_in(&self, sink: &str) -> &[i64] {
+        self.replaces.get(sink).map_or(&[], Vec::as_slice)
     }
 
     /// The segment as a sink is to have it: the conversations that it takes, with what could not be

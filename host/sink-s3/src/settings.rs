@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::credentials::Identity;
 use recording_host_network::ClientTls;
-use recording_host_sink::{ObjectOptions, Retry};
+use recording_host_sink::{ObjectOptions, retry_settings};
 
 /// Where the bucket is, how to reach it, and how objects are written. Its fields are keys of a configuration, but
 /// for those that are made of other keys.
@@ -164,18 +164,12 @@ pub enum Retention {
     Until(jiff::Timestamp),
 }
 
-/// How requests are repeated.
-// What it shares with `Retry` stands here again: a flattened field would accept unknown keys, and not say which of
-// its keys is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct S3Retry {
-    /// The pace: `adaptive` follows how often the server refuses, `standard` uses growing pauses alone.
-    pub mode: RetryMode,
-    /// Attempts in all.
-    pub attempts: usize,
-    /// The longest pause between two, in seconds.
-    pub max_backoff_seconds: u64,
+retry_settings! {
+    /// How requests are repeated.
+    S3Retry {
+        /// The pace: `adaptive` follows how often the server refuses, `standard` uses growing pauses alone.
+        mode: RetryMode,
+    }
 }
 
 /// The rule for the pace of repeated requests.
@@ -187,20 +181,6 @@ pub enum RetryMode {
     Adaptive,
     /// Growing pauses alone.
     Standard,
-}
-
-impl Default for S3Retry {
-    fn default() -> Self {
-        let Retry {
-            attempts,
-            max_backoff_seconds,
-        } = Retry::default();
-        S3Retry {
-            mode: RetryMode::default(),
-            attempts,
-            max_backoff_seconds,
-        }
-    }
 }
 
 /// How long is waited.

@@ -31,21 +31,39 @@ pub struct ObjectOptions {
     pub overwrite: Overwrite,
 }
 
-/// How requests are repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Retry {
-    /// Attempts in all.
-    pub attempts: usize,
-    /// The longest pause between two, in seconds.
-    pub max_backoff_seconds: u64,
+/// Declares how requests to a sink are repeated: the keys that every client has, after those that one has alone.
+/// A flattened field would accept unknown keys, and not say which of its keys is wrong.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! retry_settings {
+    (
+        $(#[$about:meta])*
+        $settings:ident { $($(#[$about_own:meta])* $own:ident: $type:ty,)* }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $settings {
+            $($(#[$about_own])* pub $own: $type,)*
+            /// Attempts in all.
+            pub attempts: usize,
+            /// The longest pause between two, in seconds.
+            pub max_backoff_seconds: u64,
+        }
+
+        impl Default for $settings {
+            fn default() -> Self {
+                $settings {
+                    $($own: Default::default(),)*
+                    attempts: 6,
+                    max_backoff_seconds: 20,
+                }
+            }
+        }
+    };
 }
 
-impl Default for Retry {
-    fn default() -> Self {
-        Retry {
-            attempts: 6,
-            max_backoff_seconds: 20,
-        }
-    }
+retry_settings! {
+    /// How requests are repeated.
+    Retry {}
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rusqlite::params;
+use rusqlite::{params, types::Type};
 
 use super::{Queue, QueueError, delivered, life_cycle::stage, parsed, sinks::json};
 use recording_host_model::{CompletedConversation, Object, Outcome};
@@ -252,11 +252,20 @@ pub(super) fn completed(
     row: &rusqlite::Row<'_>,
 ) -> rusqlite::Result<CompletedConversation> {
     let id: String = row.get(0)?;
+    let Some(record) = row.get_ref(1)?.as_str_or_null()? else {
+        let missing = format!("the record of conversation `{id}` is missing in the queue").into();
+        return Err(rusqlite::Error::FromSqlConversionFailure(
+            1,
+            Type::Null,
+            missing,
+        ));
+    };
+    let record = parsed(record)?;
     Ok(CompletedConversation {
         lost_in: delivered::lost(tx, &id)?,
         objects: objects_of(tx, &id)?,
         id,
-        record: parsed(row.get_ref(1)?.as_str()?)?,
+        record,
         outcome: parsed(row.get_ref(2)?.as_str()?)?,
         attempt: row.get(3)?,
         revision: row.get::<_, Option<i64>>(4)?.map(|extent| extent as u64),

@@ -153,7 +153,7 @@ impl Queue {
                 .prepare_cached("SELECT day FROM segment WHERE number = ?1")?
                 .query_row([number], |row| row.get(0))?;
             let mut query = tx.prepare_cached(concat!(
-                "SELECT id, text, outcome, attempt, revision FROM conversation JOIN record ON number = record
+                "SELECT id, text, outcome, attempt, revision FROM conversation LEFT JOIN record ON number = record
                  WHERE segment = ?1 AND ",
                 stage!(Sealed),
                 " ORDER BY id"
@@ -161,12 +161,14 @@ impl Queue {
             let conversations = query
                 .query_map([number], |row| completed(tx, row))?
                 .collect::<rusqlite::Result<_>>()?;
-            let replaces = tx
-                .prepare_cached(
-                    "SELECT DISTINCT segment FROM replaced WHERE by = ?1 ORDER BY segment",
-                )?
-                .query_map([number], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
+            let mut replaces = BTreeMap::<String, Vec<i64>>::new();
+            let mut query = tx.prepare_cached(
+                "SELECT sink, segment FROM replaced WHERE by = ?1 ORDER BY segment",
+            )?;
+            let mut rows = query.query([number])?;
+            while let Some(row) = rows.next()? {
+                replaces.entry(row.get(0)?).or_default().push(row.get(1)?);
+            }
             let apart = tx
                 .prepare_cached(concat!(
                     "SELECT EXISTS (SELECT 1 FROM wanting WHERE conversation IN

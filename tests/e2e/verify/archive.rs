@@ -166,7 +166,7 @@ impl Archive {
                 number: i64::try_from(day).unwrap() + 1,
                 day: format!("2026-01-0{}", day + 5),
                 conversations,
-                replaces: Vec::new(),
+                replaces: BTreeMap::new(),
                 apart: false,
             });
             receipt::commit_segment_alone(context, &segment, output, &[])

@@ -81,7 +81,7 @@ impl ReceiptContext {
             },
             program: Some(self.program.clone()),
             component: self.component.clone(),
-            replaces: segment.replaces.clone(),
+            replaces: segment.replaces_in(&binding.name).to_vec(),
             metadata,
             catalog,
             media_in,

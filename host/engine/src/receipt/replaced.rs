@@ -41,14 +41,15 @@ pub async fn remove(
 }
 
 /// The files beside a segment's objects, by their keys, as the receipts of the segments that it replaces
-/// describe them.
+/// in a sink describe them.
 pub(super) async fn sidecars(
     store: &dyn Store,
     export: &str,
     segment: &Segment,
+    sink: &str,
 ) -> Result<BTreeMap<String, ObjectDigest>, SinkError> {
     let mut proven = BTreeMap::new();
-    for number in &segment.replaces {
+    for number in segment.replaces_in(sink) {
         let key = receipt_key(&name(export, &segment.day, *number));
         let receipt = store.read(&key).await?.unwrap_or_default();
         // Sidecars of a receipt that cannot be read are put again.

@@ -26,7 +26,7 @@ pub(super) async fn put(
         return Ok(BTreeMap::new());
     }
     let before = match binding.sink.store() {
-        Some(store) => replaced::sidecars(store, export, segment).await?,
+        Some(store) => replaced::sidecars(store, export, segment, &binding.name).await?,
         None => BTreeMap::new(),
     };
     let before = &before;

@@ -240,7 +240,7 @@ fn segment() -> Arc<Segment> {
         number: 1,
         day: "1970-01-01".into(),
         conversations: (1..=2).map(completed).collect(),
-        replaces: Vec::new(),
+        replaces: BTreeMap::new(),
         apart: false,
     })
 }

@@ -86,6 +86,7 @@ pub async fn all<F: LedgerFixture>(fresh: impl Fn() -> F) -> Result<(), Failure>
     sinks::hold_what_was_delivered(&fresh()).await?;
     repair::takes_over_what_receipts_prove(&fresh()).await?;
     repair::files_a_segment_again(&fresh()).await?;
+    repair::gives_way_in_the_sink_whose_files_are_wrong(&fresh()).await?;
     report::numbers_agree(&fresh()).await?;
     report::losses_are_named_once(&fresh()).await?;
     report::notes_are_read(&fresh()).await?;

@@ -134,7 +134,7 @@ async fn give_way(export: &Export, number: i64) -> Result<(), Failure> {
     let sealed = export.seal().await?;
     let replaces = |number| async move {
         let segment = reader.segment(number).await;
-        segment.map(|segment| (segment.replaces, segment.apart))
+        segment.map(|segment| (segment.replaces_in("lake").to_vec(), segment.apart))
     };
     export.same(
         "what it replaces",
@@ -182,4 +182,56 @@ async fn give_way(export: &Export, number: i64) -> Result<(), Failure> {
     let sealed = export.seal().await?;
     let none = (Vec::new(), true);
     export.same("what it replaces", replaces(sealed).await, none)
+}
+
+pub(super) async fn gives_way_in_the_sink_whose_files_are_wrong(
+    fixture: &dyn LedgerFixture,
+) -> Result<(), Failure> {
+    let export = Export::of(
+        fixture,
+        "what is filed in the place of a sink's wrong files replaces nothing in another sink",
+    );
+    let (ledger, reader) = (&export.ledger, &export.reader);
+    let number = export.file_new("fetch-1", &["a", "b"], false).await?;
+    let void = VoidSegment {
+        sink: "lake".to_owned(),
+        day: DAY.to_owned(),
+        number,
+        conversations: texts(&["a", "b"]),
+        sound: Vec::new(),
+    };
+    export.same(
+        "conversations completed",
+        ledger.file_again(void, NOW).await,
+        Some(0),
+    )?;
+    // The other sink lacks the one that is filed last.
+    let lacked = ledger.lacks("nas".to_owned(), texts(&["a"])).await;
+    export.same("conversations noted", lacked, 1)?;
+    let lacking = ["b", "a"].map(|id| backfilled(id, true, &[]));
+    let fetched = ledger.filled(lacking.to_vec(), Vec::new(), NOW).await;
+    export.same("to be fetched", fetched, 2)?;
+    export.store("fetch-2", &["b"]).await?;
+    let first = export.seal().await?;
+    export.file(first, "lake", false).await?;
+    export.store("fetch-3", &["a"]).await?;
+    let last = export.seal().await?;
+    let replaces = async || {
+        let segment = export.ok(reader.segment(last).await)?;
+        let of_each = SINKS.map(|sink| segment.replaces_in(sink).to_vec());
+        export.is("what it replaces", of_each, [vec![number], Vec::new()])
+    };
+    replaces().await?;
+    // To expect it once more in a sink changes nothing.
+    export.ok(ledger.expect_filing(last, "nas".to_owned()).await)?;
+    replaces().await?;
+    for sink in SINKS {
+        export.file(last, sink, false).await?;
+    }
+    let wrong = SupersededSegment {
+        segment: number,
+        day: DAY.to_owned(),
+        sink: "lake".to_owned(),
+    };
+    export.same("segments replaced", reader.replaced().await, vec![wrong])
 }

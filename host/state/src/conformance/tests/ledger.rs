@@ -176,6 +176,10 @@ async fn a_ledger_that_breaks_filing_is_found_out() {
             "a segment in the place of smaller ones is the same for a sink that is added, and counted once",
         ),
         (
+            Fault::ReplacesEverywhere,
+            "what is filed in the place of a sink's wrong files replaces nothing in another sink",
+        ),
+        (
             Fault::KeepsReplaced,
             "a larger segment takes the place of small ones",
         ),

@@ -75,6 +75,8 @@ pub(super) enum Fault {
     KeepsReplaced,
     /// What a segment replaces is what is still there in any sink.
     ForgetsWhatIsReplaced,
+    /// What a segment replaces in one sink, it replaces in the other.
+    ReplacesEverywhere,
     /// That a sink lacks conversations is not noted.
     ForgetsWhatIsLacked,
     /// What a sink refuses is brought to it all the same.

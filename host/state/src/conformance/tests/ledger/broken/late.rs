@@ -40,9 +40,14 @@ impl DelegateFiling for Broken {
         }
         // Where all sinks were known from the beginning, none is filed in after the first.
         if self.is(Fault::ForgetsWhatIsReplaced) && self.past().compacted == ["lake"] {
-            segment
-                .replaces
-                .retain(|number| !self.past().removed.contains(number));
+            for numbers in segment.replaces.values_mut() {
+                numbers.retain(|number| !self.past().removed.contains(number));
+            }
+        }
+        if self.is(Fault::ReplacesEverywhere)
+            && let Some(numbers) = segment.replaces.get("lake").cloned()
+        {
+            segment.replaces.insert(other("lake"), numbers);
         }
         Ok(segment)
     }
