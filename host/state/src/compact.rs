@@ -11,7 +11,7 @@ use super::{
 };
 
 /// A segment whose files are to be removed from a sink, because another one has taken its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SupersededSegment {
     /// Its number.
     pub segment: i64,

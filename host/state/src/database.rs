@@ -164,6 +164,7 @@ impl Queue {
             worker: Some(Worker::start()),
             reader: None,
             holder: next_holder(),
+            entry: None,
         }))
     }
 
@@ -180,6 +181,7 @@ impl Queue {
             worker: None,
             reader: None,
             holder: next_holder(),
+            entry: None,
         })
     }
 }
@@ -281,6 +283,7 @@ fn ready(mut connection: Connection, lock: Arc<File>) -> rusqlite::Result<(Queue
         worker: Some(Worker::start()),
         reader: None,
         holder: next_holder(),
+        entry: None,
     };
     Ok((queue, ready))
 }
@@ -309,7 +312,10 @@ mod tests {
             assert_eq!(mode(&data), 0o700);
             assert_eq!(mode(&path), 0o600);
             assert_eq!(mode(&data.join("export-0.lock")), 0o600);
-            queue.set_meta("number", number.to_owned()).await.unwrap();
+            queue
+                .set_meta("number".to_owned(), number.to_owned())
+                .await
+                .unwrap();
             assert_eq!(mode(&data.join("export-0.sqlite-wal")), 0o600);
             let connection = queue.connection.lock().unwrap();
             connection
@@ -382,8 +388,7 @@ mod tests {
         let sinks = vec!["lake".to_owned()];
         queue.seal_segments(1, 500, sinks).await.unwrap();
         for number in queue.unfiled().await.unwrap().into_keys() {
-            let segment = queue.segment(number).await.unwrap();
-            let filed = queue.filed(&segment, "lake".to_owned(), false, NOW);
+            let filed = queue.filed(number, "lake".to_owned(), false, NOW);
             assert!(filed.await.unwrap().everywhere);
         }
         drop(queue);
@@ -408,8 +413,7 @@ mod tests {
         let sinks = vec!["lake".to_owned()];
         queue.seal_segments(1, 100, sinks).await.unwrap();
         for number in queue.unfiled().await.unwrap().into_keys() {
-            let segment = queue.segment(number).await.unwrap();
-            let filed = queue.filed(&segment, "lake".to_owned(), false, NOW).await;
+            let filed = queue.filed(number, "lake".to_owned(), false, NOW).await;
             assert!(filed.unwrap().everywhere);
         }
         let lost = queue.status().await.unwrap().lost;

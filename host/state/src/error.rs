@@ -52,6 +52,14 @@ pub enum QueueError {
     /// The worker does not hold the split that it would commit a step of.
     #[error("the split {0} is not held by this worker; what has been committed of it counts")]
     NotHeld(String),
+    /// Another node leads the export.
+    #[error("another node leads this export now; this one changes nothing of it any more")]
+    NotLeading,
+    /// The queue has changes that the journal of its export lacks.
+    #[error(
+        "the queue has changes that the journal of this export lacks; move it away and run again: the journal has all the others"
+    )]
+    Diverged,
     /// Another implementation of the traits failed.
     #[error("the queue failed: {0}; what is already stored stays, and the run can be repeated")]
     Backend(#[source] Box<dyn std::error::Error + Send + Sync>),

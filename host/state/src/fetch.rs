@@ -224,7 +224,7 @@ impl Queue {
 }
 
 /// Why a split of a fetch is let go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct FetchFailure {
     /// A short stable code.
     pub code: String,

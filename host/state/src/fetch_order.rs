@@ -1,6 +1,8 @@
 //! A fetch as it goes to another machine, and the changes that come back: JSON, with a version. A link is never
 //! part of it.
 
+pub(super) mod parts;
+
 use serde::{Deserialize, Serialize};
 
 use super::{FetchFailure, QueueError};
@@ -61,10 +63,10 @@ struct State {
     data: Bytes,
 }
 
-/// The bytes of a state, mostly JSON.
+/// Bytes, for the most part of a text.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Bytes {
+pub(super) enum Bytes {
     Text(String),
     Binary(Vec<u8>),
 }
@@ -175,29 +177,28 @@ pub(super) struct Abandoned {
     divisible: bool,
 }
 
-/// Refuses what a later version of this program has written.
-fn check(v: u32, what: &str) -> Result<(), QueueError> {
-    if v <= VERSION {
-        return Ok(());
-    }
-    let reason = format!(
-        "{what} has the format {v}, which this version of the program does not know; upgrade this node"
-    );
-    Err(QueueError::Backend(reason.into()))
-}
-
 fn unreadable(what: &str, error: serde_json::Error) -> QueueError {
     QueueError::Backend(format!("{what} cannot be read: {error}").into())
 }
 
-/// Reads JSON whose member `v` is a version of the format, which is looked at first.
-fn read<T: serde::de::DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, QueueError> {
+/// Reads JSON whose member `v` is a version of its format, which is looked at first: a later one than `known` was
+/// written by a later version of this program, and is refused.
+pub(super) fn read<T: serde::de::DeserializeOwned>(
+    what: &str,
+    bytes: &[u8],
+    known: u32,
+) -> Result<T, QueueError> {
     #[derive(Deserialize)]
     struct Version {
         v: u32,
     }
     let Version { v } = serde_json::from_slice(bytes).map_err(|error| unreadable(what, error))?;
-    check(v, what)?;
+    if v > known {
+        let reason = format!(
+            "{what} has the format {v}, which this version of the program does not know; upgrade this node"
+        );
+        return Err(QueueError::Backend(reason.into()));
+    }
     serde_json::from_slice(bytes).map_err(|error| unreadable(what, error))
 }
 
@@ -223,7 +224,7 @@ impl FetchOrder {
     /// # Errors
     /// [`QueueError::Backend`] if it is no order, or of a later version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, QueueError> {
-        read("a fetch", bytes)
+        read("a fetch", bytes, VERSION)
     }
 
     /// The order as JSON.
@@ -295,7 +296,7 @@ impl FetchChange {
     /// # Errors
     /// [`QueueError::Backend`] if it is no change, or of a later version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, QueueError> {
-        read("a report of a fetch", bytes)
+        read("a report of a fetch", bytes, VERSION)
     }
 
     /// The change as JSON.
@@ -305,23 +306,31 @@ impl FetchChange {
     }
 }
 
+impl Bytes {
+    pub(super) fn of(bytes: Vec<u8>) -> Self {
+        String::from_utf8(bytes).map_or_else(|error| Bytes::Binary(error.into_bytes()), Bytes::Text)
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Bytes::Text(text) => text.into_bytes(),
+            Bytes::Binary(bytes) => bytes,
+        }
+    }
+}
+
 impl State {
     fn of(state: SplitState) -> Self {
-        let data = String::from_utf8(state.data)
-            .map_or_else(|error| Bytes::Binary(error.into_bytes()), Bytes::Text);
         State {
             version: state.version,
-            data,
+            data: Bytes::of(state.data),
         }
     }
 
     fn into_state(self) -> SplitState {
         SplitState {
             version: self.version,
-            data: match self.data {
-                Bytes::Text(text) => text.into_bytes(),
-                Bytes::Binary(bytes) => bytes,
-            },
+            data: self.data.into_bytes(),
         }
     }
 }

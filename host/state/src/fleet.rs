@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use super::{FetchChange, FetchOrder, QueueError};
 
 /// A change that a node has reported.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct FetchReport {
     /// Its place among all reports; each is greater than the one before.
     pub sequence: u64,
@@ -34,7 +34,7 @@ pub struct FetchReport {
 }
 
 /// A fetch that a node has taken.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct TakenFetch {
     /// The fetch.
     pub order: FetchOrder,

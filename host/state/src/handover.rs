@@ -98,6 +98,14 @@ impl Queue {
         .await
     }
 
+    /// Makes a change that whoever led before has made.
+    ///
+    /// # Errors
+    /// [`QueueError`]; then nothing has changed.
+    pub(super) async fn follow_step(&self, change: FetchChange) -> Result<(), QueueError> {
+        self.transaction(move |tx| apply(tx, change, None)).await
+    }
+
     /// The sequence of the last report that was applied; 0 if none was.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ mod fetch_order;
 mod fixed_receipts;
 pub mod fleet;
 mod handover;
+mod journal;
 pub mod ledger;
 mod life_cycle;
 mod memory;
@@ -59,6 +60,7 @@ pub use error::QueueError;
 use error::damaged;
 pub use fetch::FetchFailure;
 pub use fetch_order::{FetchChange, FetchOrder};
+pub use journal::{Journal, JournaledLedger, MemoryJournal};
 pub use ledger::Ledger;
 pub use life_cycle::{Stage, Transition};
 pub use memory::MemoryWorkQueue;
@@ -91,6 +93,8 @@ pub struct Queue {
     reader: Option<Arc<Reader>>,
     /// Who claims splits through this.
     holder: i64,
+    /// The entry of a journal that the next transaction is; none if the queue has no journal.
+    entry: Option<journal::Entry>,
 }
 
 /// The number of the next worker; no two of a process have the same.
@@ -104,8 +108,20 @@ impl Queue {
     /// The same queue as another worker sees it, which has its own claims.
     #[must_use]
     pub fn for_another_worker(&self) -> Self {
+        self.held_by(next_holder())
+    }
+
+    fn held_by(&self, holder: i64) -> Self {
         Queue {
-            holder: next_holder(),
+            holder,
+            ..self.clone()
+        }
+    }
+
+    /// The same queue, whose next transaction is an entry of a journal.
+    fn entering(&self, entry: journal::Entry) -> Self {
+        Queue {
+            entry: Some(entry),
             ..self.clone()
         }
     }
@@ -127,10 +143,10 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn set_meta(&self, name: &'static str, value: String) -> Result<(), QueueError> {
+    pub async fn set_meta(&self, name: String, value: String) -> Result<(), QueueError> {
         self.transaction(move |tx| {
             tx.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?
-                .execute([name, &value])
+                .execute([&name, &value])
                 .map(drop)
         })
         .await
@@ -148,17 +164,56 @@ impl Queue {
         &self,
         work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, QueueError> {
+        let Some(entry) = self.entry.clone() else {
+            return self
+                .run(|connection| {
+                    let transaction = connection.transaction()?;
+                    let value = work(&transaction)?;
+                    transaction.commit()?;
+                    Ok(value)
+                })
+                .await;
+        };
+        let noted = entry.clone();
+        let value = self.run(move |connection| {
+            let mut transaction = connection.transaction()?;
+            let value = work(&transaction)?;
+            noted.note(&transaction)?;
+            // It stays open until the journal has it.
+            transaction.set_drop_behavior(rusqlite::DropBehavior::Ignore);
+            Ok(value)
+        });
+        let value = value.await?;
+        let stored = entry.store().await;
+        match &stored {
+            Ok(()) => {
+                let commit = |connection: &mut Connection| connection.execute_batch("COMMIT");
+                self.run(commit).await?;
+            }
+            Err(_) => self.roll_back().await?,
+        }
+        stored.map(|()| value)
+    }
+
+    /// Ends a transaction that is open, as if it had never begun.
+    async fn roll_back(&self) -> Result<(), QueueError> {
+        self.run(|connection| match connection.is_autocommit() {
+            true => Ok(()),
+            false => connection.execute_batch("ROLLBACK"),
+        })
+        .await
+    }
+
+    /// Does something on the queue's thread, if it has one.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, QueueError> {
         let connection = Arc::clone(&self.connection);
         let run = move || {
             let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
             let path = connection.path().unwrap_or_default().to_owned();
-            let transact = || {
-                let transaction = connection.transaction()?;
-                let value = work(&transaction)?;
-                transaction.commit()?;
-                Ok(value)
-            };
-            transact().map_err(|error| damaged(error, Path::new(&path)))
+            work(&mut connection).map_err(|error| damaged(error, Path::new(&path)))
         };
         match &self.worker {
             None => run(),

@@ -8,7 +8,7 @@ use super::{Queue, QueueError, count, counted, life_cycle::Stage, parsed, set, s
 use recording_host_model::Outcome;
 
 /// The facts about a conversation that receipts prove.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct ReceiptSummary {
     /// The conversation.
     pub conversation: String,

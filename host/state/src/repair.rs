@@ -14,7 +14,7 @@ use super::{
 };
 
 /// A segment whose files in a sink are wrong.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct VoidSegment {
     /// The sink.
     pub sink: String,

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Transaction, params};
 
 use super::{
-    Queue, QueueError, complete::completed, count, fetch::FiledCounts, life_cycle::stage,
+    Queue, QueueError, complete::completed, count, fetch::FiledCounts, life_cycle::stage, parsed,
     sinks::wanting,
 };
-use recording_host_model::Segment;
+use recording_host_model::{Outcome, Segment};
 
 /// The result of acknowledging a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -198,22 +198,22 @@ impl Queue {
     /// [`QueueError`].
     pub async fn filed(
         &self,
-        segment: &Segment,
+        number: i64,
         sink: String,
         keep: bool,
         now: u64,
     ) -> Result<Acknowledged, QueueError> {
-        let number = segment.number;
-        // The outcomes of the segments that it replaces have been counted.
-        let first = segment.replaces.is_empty() || segment.apart;
-        let mut outcomes = BTreeMap::<String, i64>::new();
-        let mut ids = Vec::new();
-        for completed in &segment.conversations {
-            ids.push(completed.id.clone());
-            let word = format!("outcome:{}", completed.outcome.word());
-            *outcomes.entry(word).or_default() += 1;
-        }
         self.transaction(move |tx| {
+            // The outcomes of the segments that it replaces have been counted.
+            let counted: bool = tx
+                .prepare_cached(concat!(
+                    "SELECT EXISTS (SELECT 1 FROM replaced WHERE by = ?1)
+                     AND NOT EXISTS (SELECT 1 FROM wanting WHERE conversation IN
+                       (SELECT id FROM conversation WHERE segment = ?1 AND ",
+                    stage!(Sealed),
+                    "))"
+                ))?
+                .query_row([number], |row| row.get(0))?;
             tx.prepare_cached("DELETE FROM filing WHERE segment = ?1 AND sink = ?2")?
                 .execute(params![number, sink])?;
             tx.prepare_cached(concat!(
@@ -229,11 +229,12 @@ impl Queue {
             if left {
                 return Ok(Acknowledged::default());
             }
+            let (mut ids, outcomes) = sealed_in(tx, number)?;
             for id in &ids {
                 tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1")?
                     .execute([id])?;
             }
-            if first {
+            if !counted {
                 count_filed(tx, number, &outcomes)?;
             }
             if keep {
@@ -258,6 +259,27 @@ impl Queue {
         })
         .await
     }
+}
+
+/// The conversations of a sealed segment, and how often they have each outcome.
+pub(super) fn sealed_in(
+    tx: &Transaction<'_>,
+    number: i64,
+) -> rusqlite::Result<(Vec<String>, BTreeMap<String, i64>)> {
+    let (mut ids, mut outcomes) = (Vec::new(), BTreeMap::new());
+    let mut query = tx.prepare_cached(concat!(
+        "SELECT id, outcome FROM conversation WHERE segment = ?1 AND ",
+        stage!(Sealed)
+    ))?;
+    let mut rows = query.query([number])?;
+    while let Some(row) = rows.next()? {
+        ids.push(row.get(0)?);
+        let outcome: Outcome = parsed(row.get_ref(1)?.as_str()?)?;
+        *outcomes
+            .entry(format!("outcome:{}", outcome.word()))
+            .or_default() += 1;
+    }
+    Ok((ids, outcomes))
 }
 
 /// Closes segments of what only some sinks lack, each for the same sinks.

@@ -14,7 +14,7 @@ use recording_host_model::{ConversationRecord, Object, Outcome};
 use release::{joined, release};
 
 /// A sink as the queue knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct KnownSink {
     /// Its name in the configuration.
     pub name: String,
@@ -29,7 +29,7 @@ pub struct KnownSink {
 }
 
 /// A conversation that some sinks lack, as another one has it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Backfilled {
     /// The conversation.
     pub conversation: String,
@@ -41,6 +41,7 @@ pub struct Backfilled {
     pub extent: Option<u64>,
     /// Its objects, with the sink that holds them: those that it was copied to, and the one that it
     /// was copied from.
+    #[serde(with = "crate::fetch_order::parts::objects")]
     pub objects: Vec<(String, Object)>,
     /// The sinks that have all of it now.
     pub filled: BTreeSet<String>,

@@ -62,8 +62,7 @@ impl WorkQueue for Queue {
             if !claims::end(tx, &id, holder)? {
                 return Ok(false);
             }
-            tx.prepare_cached("UPDATE split SET due = ?2 WHERE id = ?1 AND status = 'open'")?
-                .execute(params![id, due as i64])?;
+            set_due(tx, &id, due)?;
             Ok(true)
         })
         .await
@@ -78,6 +77,26 @@ impl WorkQueue for Queue {
     ) -> Result<Committed, QueueError> {
         self.commit_step(split, step, now, horizon).await
     }
+}
+
+impl Queue {
+    /// Returns true if this worker holds a split.
+    pub(super) async fn holds(&self, split: String) -> Result<bool, QueueError> {
+        let holder = self.holder;
+        self.transaction(move |tx| claims::holds(tx, &split, holder))
+            .await
+    }
+
+    /// Has a split be due when the worker that has given it back said.
+    pub(super) async fn follow_release(&self, split: String, due: u64) -> Result<(), QueueError> {
+        self.transaction(move |tx| set_due(tx, &split, due)).await
+    }
+}
+
+fn set_due(tx: &Transaction<'_>, split: &str, due: u64) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE split SET due = ?2 WHERE id = ?1 AND status = 'open'")?
+        .execute(params![split, due as i64])
+        .map(drop)
 }
 
 /// A split as it was committed last.

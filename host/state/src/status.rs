@@ -142,7 +142,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn set_paused_until(&self, until: u64) -> Result<(), QueueError> {
-        self.set_meta(PAUSED, until.to_string()).await
+        self.set_meta(PAUSED.to_owned(), until.to_string()).await
     }
 
     /// The contents of the queue.

@@ -158,7 +158,7 @@ impl Engine {
                     Ok(taken) => {
                         let name = binding.name.clone();
                         let now = self.clock.now();
-                        let filed = self.ledger.filed(&segment, name, keep, now).await?;
+                        let filed = self.ledger.filed(number, name, keep, now).await?;
                         self.count(&segment, sink_index, taken, in_flight);
                         everywhere = filed.everywhere;
                         if std::mem::take(&mut is_new) {

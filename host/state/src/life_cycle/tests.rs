@@ -195,8 +195,7 @@ impl Life {
     }
 
     async fn filed(&self, segment: i64, keep: bool) {
-        let segment = self.queue.segment(segment).await.unwrap();
-        let filed = self.queue.filed(&segment, SINK.to_owned(), keep, NOW).await;
+        let filed = self.queue.filed(segment, SINK.to_owned(), keep, NOW).await;
         assert!(filed.unwrap().everywhere);
     }
 

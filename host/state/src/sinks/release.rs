@@ -1,14 +1,12 @@
 //! Segments that no sink is left for, since the last one that they waited for is gone or has them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use recording_host_model::Outcome;
 use rusqlite::Transaction;
 
 use crate::{
     life_cycle::stage,
-    parsed,
-    seal::{count_filed, forget},
+    seal::{count_filed, forget, sealed_in},
 };
 
 /// The sealed segments in the place of smaller ones, which have been counted. They are known by what they
@@ -38,22 +36,7 @@ pub(super) fn release(tx: &Transaction<'_>, joined: &BTreeSet<i64>) -> rusqlite:
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for segment in done {
-        let sealed: Vec<(String, String)> = tx
-            .prepare_cached(concat!(
-                "SELECT id, outcome FROM conversation WHERE segment = ?1 AND ",
-                stage!(Sealed)
-            ))?
-            .query_map([segment], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let mut outcomes = BTreeMap::<String, i64>::new();
-        let mut ids = Vec::new();
-        for (id, outcome) in sealed {
-            let outcome: Outcome = parsed(&outcome)?;
-            *outcomes
-                .entry(format!("outcome:{}", outcome.word()))
-                .or_default() += 1;
-            ids.push(id);
-        }
+        let (ids, outcomes) = sealed_in(tx, segment)?;
         if !joined.contains(&segment) {
             count_filed(tx, segment, &outcomes)?;
         }

@@ -34,8 +34,7 @@ fn both() -> Vec<String> {
 
 /// Files a segment in a sink.
 async fn file(queue: &Queue, number: i64, sink: &str) {
-    let segment = queue.segment(number).await.unwrap();
-    let filed = queue.filed(&segment, sink.to_owned(), true, 0);
+    let filed = queue.filed(number, sink.to_owned(), true, 0);
     filed.await.unwrap();
 }
 

@@ -175,7 +175,7 @@ impl Pipeline {
             (FORM, identity.form.as_str()),
             (LABEL, label),
         ] {
-            queue.set_meta(name, value.to_owned()).await?;
+            queue.set_meta(name.to_owned(), value.to_owned()).await?;
         }
         Ok(())
     }

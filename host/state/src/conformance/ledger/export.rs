@@ -20,12 +20,12 @@ pub(super) const START: u64 = 1_699_920_000_000;
 /// A day (ms).
 pub(super) const DAY_MS: u64 = 86_400_000;
 /// The sinks of the export.
-pub(super) const SINKS: [&str; 2] = ["lake", "nas"];
+pub(crate) const SINKS: [&str; 2] = ["lake", "nas"];
 /// The length of every object, in bytes.
 pub(super) const SIZE: u64 = 10;
 
 /// Texts as calls take them.
-pub(super) fn texts(of: &[&str]) -> Vec<String> {
+pub(crate) fn texts(of: &[&str]) -> Vec<String> {
     of.iter().map(|text| (*text).to_owned()).collect()
 }
 
@@ -138,7 +138,7 @@ pub(super) fn outcomes(of: &[(&str, Reported)]) -> Vec<ReportedOutcome> {
 }
 
 /// The first split of a search or a fetch.
-pub(super) fn first_split(name: &str, kind: &str) -> Split {
+pub(crate) fn first_split(name: &str, kind: &str) -> Split {
     Split {
         kind: kind.to_owned(),
         ..split(&format!("{name}/0"))
@@ -314,8 +314,7 @@ impl Export {
         sink: &str,
         keep: bool,
     ) -> Result<Acknowledged, Failure> {
-        let segment = self.ok(self.reader.segment(number).await)?;
-        let filed = self.ledger.filed(&segment, sink.to_owned(), keep, NOW);
+        let filed = self.ledger.filed(number, sink.to_owned(), keep, NOW);
         self.ok(filed.await)
     }
 

@@ -235,9 +235,8 @@ pub(super) async fn notes_are_kept_by_sink(fixture: &dyn LedgerFixture) -> Resul
         export.ok(ledger.expect_filing(1, nas.clone()).await)?;
         export.same("sinks to file in", reader.filings_left(1).await, 2)?;
     }
-    let segment = export.ok(reader.segment(1).await)?;
     for (sink, everywhere) in [(lake, false), (nas, true)] {
-        let filed = ledger.filed(&segment, sink, false, NOW).await;
+        let filed = ledger.filed(1, sink, false, NOW).await;
         export.same(
             "every sink has it",
             filed.map(|of| of.everywhere),

@@ -149,7 +149,9 @@ pub(super) async fn notes_are_read(fixture: &dyn LedgerFixture) -> Result<(), Fa
     let (ledger, reader) = (&export.ledger, &export.reader);
     export.same("a text", reader.meta("conformance").await, None)?;
     for text in ["one", "two"] {
-        export.ok(ledger.set_meta("conformance", text.to_owned()).await)?;
+        export.ok(ledger
+            .set_meta("conformance".to_owned(), text.to_owned())
+            .await)?;
         let kept = reader.meta("conformance").await;
         export.same("a text", kept, Some(text.to_owned()))?;
     }

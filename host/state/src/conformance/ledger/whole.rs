@@ -59,7 +59,8 @@ pub(super) async fn repeated_calls_change_nothing(
     receipts_twice(&export).await?;
     export.deliver(&["b"], &["nas"]).await?;
     for sink in SINKS {
-        export.file(1, sink, true).await?;
+        let filed = || ledger.filed(1, sink.to_owned(), true, NOW);
+        twice(&export, "filed", filed).await?;
     }
     twice(&export, "report_losses", || ledger.report_losses()).await?;
     twice(&export, "retry_passing", || ledger.retry_passing(LATER)).await?;
@@ -82,7 +83,7 @@ pub(super) async fn repeated_calls_change_nothing(
     }
     sinks_twice(&export).await?;
     twice(&export, "set_ready", || ledger.set_ready()).await?;
-    let note = || ledger.set_meta("conformance", "text".to_owned());
+    let note = || ledger.set_meta("conformance".to_owned(), "text".to_owned());
     twice(&export, "set_meta", note).await?;
     twice(&export, "set_paused_until", || ledger.set_paused_until(NOW)).await
 }
@@ -330,7 +331,7 @@ async fn advance(export: &Export, stage: u32) -> Result<(), Failure> {
             export.file(1, "nas", true).await?;
             export.ok(ledger.report_losses().await)?;
             export.ok(ledger.set_paused_until(NOW).await)?;
-            let note = ledger.set_meta("conformance", "text".to_owned());
+            let note = ledger.set_meta("conformance".to_owned(), "text".to_owned());
             export.ok(note.await)
         }
         6 => {

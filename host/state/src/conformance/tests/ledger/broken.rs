@@ -128,7 +128,7 @@ struct Past {
     compacted: Vec<String>,
     removed: HashSet<i64>,
     lacked: Vec<(String, Vec<String>)>,
-    notes: HashMap<&'static str, String>,
+    notes: HashMap<String, String>,
 }
 
 pub(super) fn broken(fault: Fault) -> BrokenFixture {

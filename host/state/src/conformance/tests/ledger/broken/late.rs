@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{Broken, Fault};
 use crate::{
-    Acknowledged, Backfilled, QueueError, ReceiptSummary, SupersededSegment, VoidSegment,
+    Acknowledged, Backfilled, QueueError, ReceiptSummary, Status, SupersededSegment, VoidSegment,
     ledger::{DelegateFiling, DelegateRepair, DelegateReport, DelegateSinks},
 };
 use recording_host_model::{ArtifactContents, ArtifactResult, Progress, Segment};
@@ -64,7 +64,7 @@ impl DelegateFiling for Broken {
 
     async fn filed(
         &self,
-        segment: &Segment,
+        segment: i64,
         sink: String,
         keep: bool,
         now: u64,
@@ -77,10 +77,7 @@ impl DelegateFiling for Broken {
             }
             _ => {}
         }
-        let filed = queue.filed(segment, sink.clone(), keep, now).await?;
-        if filed.everywhere && self.is(Fault::CountsTwice) {
-            queue.filed(segment, sink, keep, now).await?;
-        }
+        let filed = queue.filed(segment, sink, keep, now).await?;
         Ok(match self.is(Fault::SeesNoGrowth) {
             true => Acknowledged { grown: 0, ..filed },
             false => filed,
@@ -226,6 +223,15 @@ impl DelegateReport for Broken {
         Ok(progress)
     }
 
+    async fn status(&self) -> Result<Status, QueueError> {
+        let mut status = self.queue.status().await?;
+        if self.is(Fault::CountsTwice) {
+            let filed = &mut status.progress.filed;
+            filed.values_mut().for_each(|count| *count *= 2);
+        }
+        Ok(status)
+    }
+
     async fn not_filed(&self, sink: String) -> Result<Vec<String>, QueueError> {
         let keys = self.queue.not_filed(sink).await?;
         let mut past = self.past();
@@ -251,9 +257,9 @@ impl DelegateReport for Broken {
         }
     }
 
-    async fn set_meta(&self, name: &'static str, value: String) -> Result<(), QueueError> {
+    async fn set_meta(&self, name: String, value: String) -> Result<(), QueueError> {
         match self.fault {
-            Fault::MixesNotes => self.queue.set_meta("any", value).await,
+            Fault::MixesNotes => self.queue.set_meta("any".to_owned(), value).await,
             Fault::KeepsNotesInMemory => {
                 self.past().notes.insert(name, value);
                 Ok(())
