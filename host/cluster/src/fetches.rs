@@ -14,7 +14,6 @@ use async_nats::jetstream::{
     message::StreamMessage,
     stream::{LastRawMessageErrorKind, Stream},
 };
-use bytes::Bytes;
 
 pub use consumer::FleetConsumer;
 pub use publisher::FleetPublisher;
@@ -27,10 +26,6 @@ use super::{
 const ACK_WAIT: Duration = Duration::from_secs(30);
 /// How often a node says that it goes on.
 const PROGRESS: Duration = Duration::from_secs(10);
-/// How well payloads are compressed: fast.
-const LEVEL: i32 = 3;
-/// The most bytes of a payload, not compressed.
-const MOST: usize = 64 << 20;
 
 /// The subject of an order.
 fn order_subject(settings: &FleetSettings, source: &str, fetch: &str) -> String {
@@ -42,24 +37,6 @@ fn order_subject(settings: &FleetSettings, source: &str, fetch: &str) -> String 
 fn report_subject(settings: &FleetSettings, source: &str, fetch: &str) -> String {
     let what = format!("{}.{fetch}", token(source));
     StreamUse::Reports.subject(settings, &what)
-}
-
-fn compressed(bytes: &[u8]) -> Result<Bytes, ClusterError> {
-    let packed = zstd::bulk::compress(bytes, LEVEL);
-    packed
-        .map(Into::into)
-        .map_err(|error| ClusterError::Unreadable {
-            what: "a message to be stored".to_owned(),
-            reason: error.to_string(),
-        })
-}
-
-/// The payload of a message as it was before it was compressed.
-fn unpacked(subject: &str, payload: &[u8]) -> Result<Vec<u8>, ClusterError> {
-    zstd::bulk::decompress(payload, MOST).map_err(|error| ClusterError::Unreadable {
-        what: format!("the message at {subject}"),
-        reason: error.to_string(),
-    })
 }
 
 impl Fleet {

@@ -6,6 +6,8 @@
 //! - [`Candidate`] asks for the leader's lease; a [`Leader`] publishes work that no stale leader can.
 //! - [`FleetPublisher`] and [`FleetConsumer`] carry the fetches of a source to nodes, and their reports to the leader; see
 //!   [`recording_host_state::fleet`].
+//! - [`FleetJournal`] keeps the changes to the ledger of an export, for a
+//!   [`JournaledLedger`](recording_host_state::JournaledLedger).
 //! - [`FleetRateLimiter`] leases the times at which requests may be sent.
 //!
 //! A server that is away, and an election among servers, are waited for: calls are repeated for
@@ -13,12 +15,13 @@
 //! version of its format. `docs/scale.md` has streams, limits, settings of the servers, and what is not there
 //! yet.
 
+mod compression;
 mod connection;
 mod error;
 mod fetches;
+mod journal;
 mod leader;
 mod publish;
-
 mod rate;
 mod settings;
 mod streams;
@@ -26,6 +29,7 @@ mod streams;
 pub use connection::Fleet;
 pub use error::ClusterError;
 pub use fetches::{FleetConsumer, FleetPublisher};
+pub use journal::FleetJournal;
 pub use leader::{Candidate, Leader, Queued, SteppedDown, WorkMessage};
 pub use rate::{FleetRateLimiter, RateLimit, Slot};
 pub use settings::{FleetSettings, Storage, Tls};

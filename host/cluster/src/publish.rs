@@ -13,6 +13,8 @@ pub(super) const MOST_AT_ONCE: usize = 1000;
 /// Room for a message's headers and subject in what the servers take.
 const HEADERS: usize = 4096;
 
+/// The header with the id of a write, by which a node knows its own.
+pub(super) const WRITE: &str = "Recording-Host-Write";
 const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 // The crate has no name for it.
 const EXPECTED_OF: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
@@ -208,6 +210,11 @@ impl Failure {
             }
         })
     }
+}
+
+/// Returns true if a message was stored by a write.
+pub(super) fn is_of(headers: &HeaderMap, write: &str) -> bool {
+    headers.get(WRITE).is_some_and(|it| it.as_str() == write)
 }
 
 /// An id that nobody else has: 32 hexadecimal digits.

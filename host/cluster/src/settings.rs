@@ -41,6 +41,8 @@ pub struct Storage {
     pub work: u64,
     /// Reports of nodes, until the ledger has all of their fetch.
     pub reports: u64,
+    /// Changes to the ledgers of exports.
+    pub journal: u64,
 }
 
 impl Default for Storage {
@@ -48,6 +50,7 @@ impl Default for Storage {
         Storage {
             work: 256 << 20,
             reports: 1 << 30,
+            journal: 4 << 30,
         }
     }
 }
@@ -107,6 +110,7 @@ impl FleetSettings {
         for (setting, bytes) in [
             ("storage.work", self.storage.work),
             ("storage.reports", self.storage.reports),
+            ("storage.journal", self.storage.journal),
         ] {
             if !(1 << 20..1 << 60).contains(&bytes) {
                 let reason = format!("{bytes} bytes are no room; at least a MiB is needed");

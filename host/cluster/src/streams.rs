@@ -25,6 +25,8 @@ pub enum StreamUse {
     Work,
     /// The changes that nodes report of fetches.
     Reports,
+    /// The changes to the ledgers of exports.
+    Journal,
     /// The times of the vendor's rate that are leased.
     FleetRateLimiter,
 }
@@ -52,9 +54,10 @@ pub struct StreamState {
 
 impl StreamUse {
     /// All of them.
-    pub const ALL: [StreamUse; 3] = [
+    pub const ALL: [StreamUse; 4] = [
         StreamUse::Work,
         StreamUse::Reports,
+        StreamUse::Journal,
         StreamUse::FleetRateLimiter,
     ];
 
@@ -63,6 +66,7 @@ impl StreamUse {
         match self {
             StreamUse::Work => settings.named("work"),
             StreamUse::Reports => settings.named("reports"),
+            StreamUse::Journal => settings.named("journal"),
             StreamUse::FleetRateLimiter => format!("KV_{}", settings.named("rate")),
         }
     }
@@ -71,7 +75,7 @@ impl StreamUse {
     pub(super) fn subject(self, settings: &FleetSettings, what: &str) -> String {
         match self {
             StreamUse::Work => settings.subject(what),
-            StreamUse::Reports => format!("{}.{what}", settings.named("reports")),
+            StreamUse::Reports | StreamUse::Journal => format!("{}.{what}", self.stream(settings)),
             StreamUse::FleetRateLimiter => format!("$KV.{}.{what}", settings.named("rate")),
         }
     }
@@ -105,6 +109,12 @@ impl StreamUse {
             },
             StreamUse::Reports => Config {
                 max_bytes: signed(settings.storage.reports),
+                max_messages_per_subject: -1,
+                deny_delete: true,
+                ..common
+            },
+            StreamUse::Journal => Config {
+                max_bytes: signed(settings.storage.journal),
                 max_messages_per_subject: -1,
                 deny_delete: true,
                 ..common

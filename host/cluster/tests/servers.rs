@@ -2,6 +2,8 @@
 
 #[path = "servers/fetches.rs"]
 mod fetches;
+#[path = "servers/journal.rs"]
+mod journal;
 #[path = "servers/leader.rs"]
 mod leader;
 #[path = "servers/nats.rs"]

@@ -1,10 +1,10 @@
 //! The work of an export as a queue of splits that any number of workers share.
 //!
-//! It is all that a worker needs to step splits, and no more: handing work to other machines is another
-//! implementation of [`WorkQueue`] beside this crate, and no change within. Messages with the ids of
-//! splits, a claim for as long as a message is not acknowledged, and the state of each split by
-//! compare-and-set are enough for it. [`Queue`](crate::Queue) keeps splits in SQLite, for one process;
-//! [`MemoryWorkQueue`](crate::MemoryWorkQueue) keeps them in maps, for tests.
+//! It is all that a worker needs to step splits, and no more: an implementation needs the ids of splits, a claim for as
+//! long as a worker lives, and the state of each split by compare-and-set. [`Queue`](crate::Queue) keeps splits in
+//! SQLite, for one process; [`JournaledLedger`](crate::JournaledLedger) keeps them for the machine that leads next, too;
+//! [`MemoryWorkQueue`](crate::MemoryWorkQueue) keeps them in maps, for tests. Other machines take whole
+//! [fetches](crate::fleet), and step their splits in a queue of their own.
 //!
 //! The guarantees of every implementation, which [`conformance`](crate::conformance) checks:
 //!

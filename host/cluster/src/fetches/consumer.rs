@@ -6,13 +6,10 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{
-    HeaderMap,
-    jetstream::{
-        AckKind, Message,
-        consumer::{AckPolicy, PullConsumer, pull},
-        stream::Stream,
-    },
+use async_nats::jetstream::{
+    AckKind, Message,
+    consumer::{AckPolicy, PullConsumer, pull},
+    stream::Stream,
 };
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -23,11 +20,12 @@ use recording_host_state::{
     fleet::{FetchConsumer, TakenFetch},
 };
 
-use super::{ACK_WAIT, PROGRESS, compressed, order_subject, report_subject, unpacked};
+use super::{ACK_WAIT, PROGRESS, order_subject, report_subject};
 use crate::{
     ClusterError, Fleet,
+    compression::{compressed, unpacked},
     connection::{Try, pause},
-    publish::{Put, Stored, new_id},
+    publish::{Put, Stored, WRITE, is_of, new_id},
     settings::token,
     streams::StreamUse,
 };
@@ -36,8 +34,6 @@ use crate::{
 const WAIT: Duration = Duration::from_secs(5);
 /// The most fetches that all nodes together have at once.
 const MOST: i64 = 10_000;
-/// The header with the id of a report.
-const WRITE: &str = "Recording-Host-Write";
 
 /// The fetches of a source as one node of a fleet sees them.
 #[derive(Debug)]
@@ -149,7 +145,7 @@ impl FleetConsumer {
         change: &FetchChange,
     ) -> Result<Option<u64>, QueueError> {
         let (subject, write) = (self.subject(fetch), new_id());
-        let payload = compressed(&change.to_bytes())?;
+        let payload = compressed(&subject, &change.to_bytes())?;
         let call = async || {
             let mut put = Put::new(subject.clone(), payload.clone()).after(last);
             put.headers.insert(WRITE, write.as_str());
@@ -178,10 +174,6 @@ impl FleetConsumer {
             }
         }
     }
-}
-
-fn is_of(headers: &HeaderMap, write: &str) -> bool {
-    headers.get(WRITE).is_some_and(|it| it.as_str() == write)
 }
 
 /// Says in regular intervals that a fetch is being done.

@@ -12,8 +12,13 @@ use recording_host_state::{
     fleet::{FetchPublisher, FetchReport},
 };
 
-use super::{compressed, order_subject, report_subject, unpacked};
-use crate::{ClusterError, Fleet, Leader, WorkMessage, connection::Try, streams::StreamUse};
+use super::{order_subject, report_subject};
+use crate::{
+    ClusterError, Fleet, Leader, WorkMessage,
+    compression::{compressed, unpacked},
+    connection::Try,
+    streams::StreamUse,
+};
 
 /// How often it is looked whether a node has reported something.
 const LOOK: Duration = Duration::from_millis(100);
@@ -99,7 +104,7 @@ impl FetchPublisher for FleetPublisher {
         for order in orders {
             messages.push(WorkMessage {
                 source: self.source.clone(),
-                body: compressed(&order.to_bytes())?,
+                body: compressed(&order.fetch, &order.to_bytes())?,
                 fetch: order.fetch,
             });
         }

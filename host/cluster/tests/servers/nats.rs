@@ -117,6 +117,7 @@ impl Servers {
             storage: Storage {
                 work: 64 << 20,
                 reports: 256 << 20,
+                journal: 256 << 20,
             },
             patience: Duration::from_secs(60),
             ..FleetSettings::new(servers.collect(), name)

@@ -76,6 +76,7 @@ async fn too_few_servers_and_too_little_room_are_named() {
         "{error}"
     );
     let storage = Storage {
+        journal: 64 << 20,
         work: 64 << 20,
         reports: 1 << 50,
     };
