@@ -6,6 +6,7 @@ pub(super) mod parts;
 use serde::{Deserialize, Serialize};
 
 use super::{FetchFailure, QueueError};
+use parts::Bytes;
 use recording_host_model::{
     Artifact, ArtifactContents, ArtifactKey, ArtifactResult, Container, Conversation, Download,
     IndexMetadata, MissingRecording, Next, Object, ReportedOutcome, Split, SplitState, Step,
@@ -61,14 +62,6 @@ pub(super) struct OrderedSplit {
 struct State {
     version: u32,
     data: Bytes,
-}
-
-/// Bytes, for the most part of a text.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Bytes {
-    Text(String),
-    Binary(Vec<u8>),
 }
 
 /// A conversation of a fetch, as the leader's ledger has it.
@@ -303,19 +296,6 @@ impl FetchChange {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
-    }
-}
-
-impl Bytes {
-    pub(super) fn of(bytes: Vec<u8>) -> Self {
-        String::from_utf8(bytes).map_or_else(|error| Bytes::Binary(error.into_bytes()), Bytes::Text)
-    }
-
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        match self {
-            Bytes::Text(text) => text.into_bytes(),
-            Bytes::Binary(bytes) => bytes,
-        }
     }
 }
 

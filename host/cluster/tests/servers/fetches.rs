@@ -209,6 +209,32 @@ async fn minutes_of_a_fleet_a_node_that_is_silent_loses_its_fetch_and_is_refused
     second.report(&fetch, change(&fetch, 3)).await.unwrap();
 }
 
+/// A node that reports so often on each fetch, until all is over.
+async fn do_fetches(fleet: Fleet, reports: u64, over: Arc<AtomicBool>) {
+    let node = node(&fleet).await;
+    while !over.load(Ordering::Relaxed) {
+        let Ok(taken) = timeout(Duration::from_secs(5), node.take()).await else {
+            continue;
+        };
+        let taken = taken.unwrap();
+        let fetch = taken.order.fetch.as_str();
+        // Goes on where another one, or this one before an election, has stopped.
+        let done = bytes(&taken.changes);
+        for number in 0..reports {
+            let change = change(fetch, number);
+            if done.contains(&change.to_bytes()) {
+                continue;
+            }
+            match node.report(fetch, change).await {
+                Ok(()) => sleep(Duration::from_millis(20)).await,
+                Err(QueueError::NotHeld(_)) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        node.done(fetch).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a NATS server, which tests/run installs"]
 async fn minutes_of_a_fleet_no_report_is_lost_or_doubled_while_servers_die() {
@@ -221,31 +247,7 @@ async fn minutes_of_a_fleet_no_report_is_lost_or_doubled_while_servers_die() {
     let over = Arc::new(AtomicBool::new(false));
     let mut nodes = tokio::task::JoinSet::new();
     for _ in 0..4 {
-        let (fleet, over) = (fleet.clone(), Arc::clone(&over));
-        nodes.spawn(async move {
-            let node = node(&fleet).await;
-            while !over.load(Ordering::Relaxed) {
-                let Ok(taken) = timeout(Duration::from_secs(5), node.take()).await else {
-                    continue;
-                };
-                let taken = taken.unwrap();
-                let fetch = taken.order.fetch.as_str();
-                // Goes on where another one, or this one before an election, has stopped.
-                let done = bytes(&taken.changes);
-                for number in 0..REPORTS {
-                    let change = change(fetch, number);
-                    if done.contains(&change.to_bytes()) {
-                        continue;
-                    }
-                    match node.report(fetch, change).await {
-                        Ok(()) => sleep(Duration::from_millis(20)).await,
-                        Err(QueueError::NotHeld(_)) => break,
-                        Err(error) => panic!("{error}"),
-                    }
-                }
-                node.done(fetch).await.unwrap();
-            }
-        });
+        nodes.spawn(do_fetches(fleet.clone(), REPORTS, Arc::clone(&over)));
     }
     let leading = tokio::spawn(async move {
         let mut got = std::collections::BTreeMap::<String, Vec<Vec<u8>>>::new();

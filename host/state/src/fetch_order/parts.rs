@@ -1,5 +1,28 @@
 //! What entries of a journal have in common with orders and reports: how their parts are written.
 
+use serde::{Deserialize, Serialize};
+
+/// Bytes, for the most part of a text.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Bytes {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+impl Bytes {
+    pub(super) fn of(bytes: Vec<u8>) -> Self {
+        String::from_utf8(bytes).map_or_else(|error| Bytes::Binary(error.into_bytes()), Bytes::Text)
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Bytes::Text(text) => text.into_bytes(),
+            Bytes::Binary(bytes) => bytes,
+        }
+    }
+}
+
 /// Splits as a part of something else.
 pub(crate) mod splits {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -68,7 +91,7 @@ pub(crate) mod objects {
 pub(crate) mod text {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::super::Bytes;
+    use super::Bytes;
 
     pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
         Bytes::of(bytes.to_vec()).serialize(to)
