@@ -276,6 +276,8 @@ part! {
         apply(report: FetchReport, sinks: Vec<String>) -> bool;
         /// Takes a fetch on, with what was reported of it before; the ledger of a node does.
         take_on(taken: TakenFetch, now: u64) -> ();
+        /// Changes nothing, and fails if another machine leads.
+        confirm() -> ();
         /// Forgets a fetch and its conversations; the ledger of a node does.
         let_go(fetch: String, conversations: Vec<String>) -> ();
     }

@@ -25,6 +25,8 @@ const ACK_WAIT: Duration = Duration::from_secs(30);
 pub struct MemoryFleet {
     kept: Arc<Mutex<Kept>>,
     changed: Arc<Notify>,
+    /// How many have led before whoever publishes through this.
+    term: u64,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +36,7 @@ struct Kept {
     reports: BTreeMap<u64, (String, FetchChange)>,
     sequence: u64,
     nodes: u64,
+    term: u64,
 }
 
 #[derive(Debug)]
@@ -50,6 +53,17 @@ impl MemoryFleet {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same fleet for another one who leads: whoever has led before publishes nothing any more.
+    #[must_use]
+    pub fn lead(&self) -> Self {
+        let mut kept = self.kept();
+        kept.term += 1;
+        MemoryFleet {
+            term: kept.term,
+            ..self.clone()
+        }
     }
 
     /// A node; when it is dropped it has stopped, and others take its fetches after a while.
@@ -118,6 +132,9 @@ impl MemoryFleet {
 impl FetchPublisher for MemoryFleet {
     async fn publish(&self, orders: Vec<FetchOrder>) -> Result<(), QueueError> {
         let mut kept = self.kept();
+        if kept.term != self.term {
+            return Err(QueueError::NotLeading);
+        }
         for order in orders {
             kept.orders
                 .entry(order.fetch.clone())

@@ -1,7 +1,7 @@
 //! The part that an engine has in a fleet: it does all by itself, it leads and hands its fetches over, or it does
 //! those of another. See [`recording_host_state::fleet`].
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     Engine, RunError,
@@ -10,6 +10,9 @@ use super::{
     tasks::Tasks,
 };
 use recording_host_state::fleet::{FetchConsumer, FetchPublisher, FetchReport};
+
+/// After so long without another report there is none.
+const NO_REPORT: Duration = Duration::from_secs(1);
 
 /// The part of an engine in a fleet.
 #[derive(Clone, Debug)]
@@ -67,14 +70,12 @@ impl Engine {
         let Some(publisher) = self.fleet.publisher() else {
             return Ok(());
         };
-        let mut orders = self.ledger.orders(&self.export).await?;
-        for order in &mut orders {
-            order.repair = self.repair;
-            in_flight.handed.fetches.insert(order.fetch.clone());
-        }
-        publisher.publish(orders).await?;
+        self.publish_all(in_flight).await?;
+        let published = publisher.published().await?;
+        // Whoever no longer leads does not know those of the one that does.
+        self.ledger.confirm().await?;
         // Those that an earlier run had in full when it was interrupted.
-        for fetch in publisher.published().await? {
+        for fetch in published {
             if !in_flight.handed.fetches.contains(&fetch) {
                 publisher.forget(&fetch).await?;
             }
@@ -88,6 +89,40 @@ impl Engine {
         in_flight.splits = kept;
         let handed = &in_flight.handed;
         in_flight.links.keep(|split| !handed.has(split));
+        Ok(())
+    }
+
+    /// Publishes all fetches that are not done.
+    pub(super) async fn publish_all(&self, in_flight: &mut InFlight) -> Result<(), RunError> {
+        let Some(publisher) = self.fleet.publisher() else {
+            return Ok(());
+        };
+        let mut orders = self.ledger.orders(&self.export).await?;
+        for order in &mut orders {
+            order.repair = self.repair;
+            in_flight.handed.fetches.insert(order.fetch.clone());
+        }
+        Ok(publisher.publish(orders).await?)
+    }
+
+    /// Takes all fetches back from the nodes, with what they have reported so far: what they report from now on is
+    /// refused. Whoever takes them next begins with what the ledger has.
+    pub(super) async fn recall(&self, in_flight: &mut InFlight) -> Result<(), RunError> {
+        let Some(publisher) = self.fleet.publisher() else {
+            return Ok(());
+        };
+        loop {
+            let next = publisher.next_report(self.ledger.applied().await?);
+            match tokio::time::timeout(NO_REPORT, next).await {
+                Ok(report) => self.on_report(report?, in_flight).await?,
+                Err(_) => break,
+            }
+        }
+        let published = publisher.published().await?;
+        self.ledger.confirm().await?;
+        for fetch in published {
+            publisher.forget(&fetch).await?;
+        }
         Ok(())
     }
 

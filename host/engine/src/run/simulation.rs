@@ -18,7 +18,7 @@ use std::{
 };
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinSet};
 
 use super::{Concurrency, Engine, FleetRole, Follow, Interval, RunError};
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
 use delivery::Way;
 use recording_host_http::{AllowedOrigins, Authenticator, Limiter, OAuth, SourceHttp};
 use recording_host_model::{Events, Origin, OriginRole, RateLimit, clock::Clock};
-use recording_host_state::Queue;
+use recording_host_state::{JournaledLedger, Ledger, MemoryFleet, MemoryJournal, Queue, WorkQueue};
 use source::Source;
 use vendor::Vendor;
 use world::{Change, DAY, START, TestSink, World};
@@ -57,6 +57,8 @@ struct Part {
     fleet: FleetRole,
     /// The rate of the vendor's client, which all engines of a fleet share.
     limiter: Arc<Limiter>,
+    /// If each crash is of a machine whose disk is lost with it, and another one leads next.
+    machines: Option<Machines>,
 }
 
 impl Part {
@@ -71,13 +73,47 @@ impl Part {
         Part {
             fleet: FleetRole::Alone,
             limiter: Arc::new(Limiter::new(Some(limit))),
+            machines: None,
+        }
+    }
+}
+
+/// What the machines of a fleet share.
+#[derive(Clone)]
+struct Machines {
+    fleet: MemoryFleet,
+    journal: MemoryJournal,
+}
+
+impl Machines {
+    /// The next one leads, which has had no part in the export so far.
+    async fn lead(&self) -> (FleetRole, Kept) {
+        let journal = Arc::new(self.journal.clone());
+        let ledger = JournaledLedger::lead(Queue::in_memory().unwrap(), journal).await;
+        let publisher = Arc::new(self.fleet.lead());
+        (FleetRole::Leader(publisher), Kept::of(&ledger.unwrap()))
+    }
+}
+
+/// The ledger of an engine, and the work queue that belongs to it.
+#[derive(Clone)]
+struct Kept {
+    work: Arc<dyn WorkQueue>,
+    ledger: Arc<dyn Ledger>,
+}
+
+impl Kept {
+    fn of<T: Ledger + WorkQueue + Clone + 'static>(ledger: &T) -> Self {
+        Kept {
+            work: Arc::new(ledger.clone()),
+            ledger: Arc::new(ledger.clone()),
         }
     }
 }
 
 fn run(
     world: &Arc<Mutex<World>>,
-    queue: &Queue,
+    kept: Kept,
     clock: Clock,
     seed: u64,
     part: &Part,
@@ -144,8 +180,8 @@ fn run(
             "calls",
         )),
         repair,
-        work: Arc::new(queue.clone()),
-        ledger: Arc::new(queue.clone()),
+        work: kept.work,
+        ledger: kept.ledger,
         fleet: part.fleet.clone(),
         intake: Arc::new(Intake::default()),
         clock,
@@ -169,6 +205,32 @@ fn run(
 /// Exports a world to its end, through crashes at any moment. The rate of the vendor's client is known anew after
 /// each, unless a fleet shares it.
 async fn export(world: &Arc<Mutex<World>>, clock: Clock, seed: u64, fleet: Option<&Part>) {
+    let mut stale = Stale::new();
+    export_through_crashes(world, clock, seed, fleet, &mut stale).await;
+    end_all(&mut stale).await;
+}
+
+/// Stops them; they may have failed, and not come upon anything that cannot be.
+async fn end_all(stale: &mut Stale) {
+    stale.abort_all();
+    while let Some(ended) = stale.join_next().await {
+        match ended {
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            _ => {}
+        }
+    }
+}
+
+/// Leaders that another one has taken the place of, and that go on for a while.
+type Stale = JoinSet<Result<Result<RepairReport, RunError>, tokio::time::error::Elapsed>>;
+
+async fn export_through_crashes(
+    world: &Arc<Mutex<World>>,
+    clock: Clock,
+    seed: u64,
+    fleet: Option<&Part>,
+    stale: &mut Stale,
+) {
     // Long: the loop of an export through crashes, in order.
     let queue = Queue::in_memory().unwrap();
     let (_running, stop) = watch::channel(false);
@@ -185,9 +247,16 @@ async fn export(world: &Arc<Mutex<World>>, clock: Clock, seed: u64, fleet: Optio
     // Long enough for the last day to be compacted.
     let end = follows.map(|days| began + days * DAY + DAY + DAY / 2);
     loop {
-        let part = fleet.cloned().unwrap_or_else(Part::alone);
-        let run = run(world, &queue, clock, seed, &part, (refill, repair));
-        let going = run.run(stop.clone());
+        let mut part = fleet.cloned().unwrap_or_else(Part::alone);
+        let mut kept = Kept::of(&queue);
+        if let Some(machines) = part.machines.clone() {
+            (part.fleet, kept) = machines.lead().await;
+        }
+        let run = Arc::new(run(world, kept, clock, seed, &part, (refill, repair)));
+        let mut going = Box::pin({
+            let (run, stop) = (Arc::clone(&run), stop.clone());
+            async move { run.run(stop).await }
+        });
         let left = end.map_or(u64::MAX, |end| end.saturating_sub(clock.now()));
         let until_crash = if crashes > 0 {
             let scale = if follows.is_some() {
@@ -200,9 +269,10 @@ async fn export(world: &Arc<Mutex<World>>, clock: Clock, seed: u64, fleet: Optio
             u64::MAX
         };
         let time = Duration::from_millis(left.min(until_crash).min(400 * DAY));
-        match tokio::time::timeout(time, going).await {
+        match tokio::time::timeout(time, &mut going).await {
             Ok(Ok(repaired)) => match change.take() {
                 Some(change) => {
+                    end_all(stale).await;
                     repair = matches!(change, Change::Damage);
                     refill = world.lock().unwrap().change_sinks(change);
                 }
@@ -232,8 +302,14 @@ async fn export(world: &Arc<Mutex<World>>, clock: Clock, seed: u64, fleet: Optio
             Ok(Err(error)) => panic!("{error}"),
             Err(_) if end.is_some_and(|end| clock.now() >= end) => return,
             Err(_) => {
+                if part.machines.is_some() && rng.random_bool(0.5) {
+                    // It has not stopped, and does not know that another one leads.
+                    stale.spawn(tokio::time::timeout(Duration::from_secs(90), going));
+                }
                 crashes = crashes.saturating_sub(1);
                 if let Some(change) = change.take_if(|_| rng.random_bool(0.5)) {
+                    // Nobody may write to a sink while it is emptied.
+                    end_all(stale).await;
                     repair = matches!(change, Change::Damage);
                     refill = world.lock().unwrap().change_sinks(change);
                 }

@@ -153,7 +153,12 @@ impl Engine {
                 return Ok(());
             }
             Standing::Same | Standing::First => {}
-            _ => self.fill(binding, before, standing).await?,
+            _ => {
+                // What nodes have brought to the one before says nothing of this one.
+                self.recall(in_flight).await?;
+                self.fill(binding, before, standing).await?;
+                self.publish_all(in_flight).await?;
+            }
         }
         let marker = marker_of(binding, true).await?;
         self.ledger.set_sink(known(binding, marker)).await?;

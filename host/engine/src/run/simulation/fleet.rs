@@ -8,11 +8,12 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use recording_host_model::clock::Clock;
-use recording_host_state::{MemoryFleet, Queue, fleet::FetchPublisher};
+use recording_host_state::{MemoryFleet, MemoryJournal, Queue, fleet::FetchPublisher};
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    Part, Ran, World, assert_nothing_repeated, check, clock_of, export, in_simulated_time, run,
+    Kept, Machines, Part, Ran, World, assert_nothing_repeated, check, clock_of, export,
+    in_simulated_time, run,
 };
 use crate::run::FleetRole;
 
@@ -29,7 +30,7 @@ async fn node(world: Arc<Mutex<World>>, fleet: MemoryFleet, clock: Clock, seed: 
             ..part.clone()
         };
         let queue = Queue::for_node().unwrap();
-        let engine = run(&world, &queue, clock, seed, &part, (None, false));
+        let engine = run(&world, Kept::of(&queue), clock, seed, &part, (None, false));
         drop(part);
         let until_crash = match crashes {
             0 => u64::MAX / 4,
@@ -60,10 +61,15 @@ async fn redeliver(fleet: MemoryFleet, clock: Clock, seed: u64) {
     }
 }
 
-async fn export_by_fleet(world: &Arc<Mutex<World>>, seed: u64) {
+/// Exports a world; the leader comes back after a crash, or another one `fails_over` with nothing but the journal.
+async fn export_by_fleet(world: &Arc<Mutex<World>>, seed: u64, fails_over: bool) {
     let clock = clock_of(world);
     let fleet = MemoryFleet::new();
     let mut part = Part::alone();
+    part.machines = fails_over.then(|| Machines {
+        fleet: fleet.clone(),
+        journal: MemoryJournal::new(),
+    });
     let mut others = JoinSet::new();
     for number in 0..NODES {
         let (world, part) = (Arc::clone(world), part.clone());
@@ -78,9 +84,9 @@ async fn export_by_fleet(world: &Arc<Mutex<World>>, seed: u64) {
     assert!(follows || fleet.waiting() == 0, "a fetch is left");
 }
 
-fn simulate_fleet(seed: u64) -> Ran {
+fn simulate_fleet(seed: u64, fails_over: bool) -> Ran {
     let world = Arc::new(Mutex::new(World::new(seed)));
-    in_simulated_time(export_by_fleet(&world, seed));
+    in_simulated_time(export_by_fleet(&world, seed, fails_over));
     let world = world.lock().unwrap();
     world.check();
     Ran {
@@ -90,7 +96,12 @@ fn simulate_fleet(seed: u64) -> Ran {
 
 #[test]
 fn whatever_happens_to_a_fleet_nothing_is_lost_and_nothing_is_twice() {
-    check(simulate_fleet, 0..200);
+    check(|seed| simulate_fleet(seed, false), 0..200);
+}
+
+#[test]
+fn whichever_machine_leads_nothing_is_lost_and_nothing_is_twice() {
+    check(|seed| simulate_fleet(seed, true), 0..200);
 }
 
 #[test]

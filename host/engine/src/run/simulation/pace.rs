@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::{
-    Part, World, run,
+    Kept, Part, World, run,
     source::{found, then},
 };
 use crate::run::{Concurrency, Engine, ports::SourceRuntime};
@@ -397,7 +397,14 @@ fn export(times: Times, conversations: u64) -> Pace {
         let world = Arc::new(Mutex::new(World::calm(1)));
         world.lock().unwrap().sinks = Vec::new();
         let queue = Queue::in_memory().unwrap();
-        let mut engine: Engine = run(&world, &queue, clock, 1, &Part::alone(), (None, false));
+        let mut engine: Engine = run(
+            &world,
+            Kept::of(&queue),
+            clock,
+            1,
+            &Part::alone(),
+            (None, false),
+        );
         engine.interval.from = START;
         engine.interval.until = Some(START + DAYS * DAY);
         engine.source = Arc::new(Source);
