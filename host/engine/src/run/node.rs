@@ -29,6 +29,8 @@ pub(super) struct HeldFetches {
     held: BTreeMap<String, HeldFetch>,
     /// Those of which something has changed since it was last seen if they are finished.
     changed: BTreeSet<String>,
+    /// Those that it had, and for which something may still be under way.
+    lost: BTreeSet<String>,
 }
 
 /// A fetch that a node has.
@@ -53,6 +55,11 @@ impl HeldFetches {
         fetch.is_some_and(|fetch| fetch.repair)
     }
 
+    /// Returns true if something may be under way for a fetch.
+    fn is_under_way(&self, fetch: &str) -> bool {
+        self.held.contains_key(fetch) || self.lost.contains(fetch)
+    }
+
     /// Notes that something of a fetch has changed.
     pub(super) fn changed(&mut self, fetch: &str) {
         if self.held.contains_key(fetch) {
@@ -74,6 +81,9 @@ impl Engine {
         let mut draining = self.drain.clone();
         loop {
             let now = self.clock.now();
+            if tasks.is_empty() && results.is_empty() {
+                in_flight.held.lost.clear();
+            }
             self.note_jump(&mut jumps, &mut in_flight);
             self.adjust_fetches(&mut in_flight, now);
             self.probe_sinks(&mut in_flight, &mut tasks.probes, now);
@@ -102,7 +112,12 @@ impl Engine {
                     self.on_results_written(written, &mut in_flight).await?;
                 }
                 Happened::FetchTaken(taken) => {
-                    self.take_on((*taken)?, &mut in_flight).await?;
+                    let taken = (*taken)?;
+                    if in_flight.held.is_under_way(&taken.order.fetch) {
+                        (tasks, results) = Default::default();
+                        in_flight = self.start_over(consumer, &taken, in_flight).await?;
+                    }
+                    self.take_on(taken, &mut in_flight).await?;
                 }
                 Happened::BackfillDone(_) | Happened::Reported(_) | Happened::Time => {}
                 Happened::Stop => {
@@ -115,6 +130,24 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Gives all fetches back but one that has come back: the results that were under way for it would count as
+    /// those of now.
+    async fn start_over(
+        &self,
+        consumer: &Arc<dyn FetchConsumer>,
+        taken: &TakenFetch,
+        mut in_flight: InFlight,
+    ) -> Result<InFlight, RunError> {
+        let held: Vec<String> = in_flight.held.held.keys().cloned().collect();
+        for fetch in held {
+            self.lose_fetch(&fetch, &mut in_flight).await?;
+            if fetch != taken.order.fetch {
+                consumer.give_back(&fetch).await?;
+            }
+        }
+        self.idle_node().await
     }
 
     /// A node that has nothing to do.
@@ -151,8 +184,6 @@ impl Engine {
     /// Takes a fetch on, where the node before has left it.
     async fn take_on(&self, taken: TakenFetch, in_flight: &mut InFlight) -> Result<(), RunError> {
         let fetch = taken.order.fetch.clone();
-        // It came back to this node, which had not noticed that it was no longer its own.
-        self.lose_fetch(&fetch, in_flight).await?;
         let held = HeldFetch {
             conversations: taken.order.conversations().map(str::to_owned).collect(),
             repair: taken.order.repair,
@@ -225,6 +256,7 @@ impl Engine {
             return Ok(());
         };
         in_flight.held.changed.remove(fetch);
+        in_flight.held.lost.insert(fetch.to_owned());
         in_flight.splits.forget(fetch);
         in_flight.links.keep(|split| !split.starts_with(fetch));
         Ok(self

@@ -42,6 +42,11 @@ impl Results {
         self.came.extend(results);
     }
 
+    /// Returns true if none waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.came.is_empty()
+    }
+
     /// Returns true if so many wait that nothing more should be begun.
     pub(super) fn is_full(&self) -> bool {
         self.came.len() >= MOST
