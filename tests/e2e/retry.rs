@@ -339,6 +339,35 @@ async fn a_queue_that_is_damaged_or_of_another_version_is_named_with_the_way_out
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_interval_that_is_not_over_is_compared_up_to_now() {
+    let harness = Harness::start(Settings {
+        conversations: 40,
+        clock_start: Some("2026-01-20T12:00:00Z".parse().unwrap()),
+        ..Settings::default()
+    })
+    .await;
+    let mut config = harness.config();
+    config["sources"]["calls"]["options"]["interval"] =
+        "2026-01-05T00:00:00Z/2026-03-01T00:00:00Z".into();
+    let path = harness.write(&config).display().to_string();
+    for (command, code) in [("plan", 0), ("run", 0), ("reconcile", 0)] {
+        let ran = harness
+            .run_program(&[command, "--json", "--config", &path])
+            .await;
+        let said = String::from_utf8(ran.stdout).unwrap();
+        let shown = String::from_utf8_lossy(&ran.stderr);
+        // Some of the recordings are lost on purpose.
+        let right =
+            ran.status.code() == Some(code) || command == "run" && ran.status.code() == Some(3);
+        assert!(right, "{command}: {:?} {said} {shown}", ran.status);
+        let report: Value = serde_json::from_str(&said).unwrap();
+        if command == "reconcile" {
+            assert_eq!(report["sources"]["calls"]["source"], 40, "{report}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn status_and_reconcile_tell_how_far_an_export_is() {
     let harness = Harness::start(Settings {
         conversations: 200,

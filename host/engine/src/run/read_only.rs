@@ -141,16 +141,19 @@ impl Pipeline {
         (session, connected.downloads)
     }
 
-    /// The interval; an open one ends where a run would search up to now.
+    /// The interval; one that is not over ends now, and an open one where a run would search up to now.
     fn range(&self) -> TimeRange {
-        let latest = self
-            .clock
-            .now()
-            .saturating_sub(ms(self.source.follow.settle));
+        let now = self.clock.now();
         let interval = &self.source.interval;
+        let until = match interval.until {
+            None => now.saturating_sub(ms(self.source.follow.settle)),
+            // One that has not begun is the source's to refuse.
+            Some(until) if interval.from < now => until.min(now),
+            Some(until) => until,
+        };
         TimeRange {
             from: interval.from,
-            until: interval.until.unwrap_or(latest).max(interval.from),
+            until: until.max(interval.from),
         }
     }
 }
