@@ -160,7 +160,7 @@ fn unfinished(tx: &Transaction<'_>) -> rusqlite::Result<Vec<String>> {
 }
 
 /// Segments of a day, in groups of neighbors that have at most `most` conversations in all.
-fn groups(of_day: &[(String, i64, usize)], most: usize) -> Vec<Vec<i64>> {
+pub(super) fn groups(of_day: &[(String, i64, usize)], most: usize) -> Vec<Vec<i64>> {
     let mut groups = Vec::<Vec<i64>>::new();
     let mut room = 0;
     for (_, segment, count) in of_day {

@@ -36,47 +36,28 @@ impl Queue {
         confirm: u64,
     ) -> Result<Completion, QueueError> {
         self.transaction(move |tx| {
-            let ready: Vec<Ready> = tx
-                .prepare_cached(
-                    concat!("SELECT id, ended, recorded, outcome, retryable, bundle, fetch IS NOT NULL, start, live, announced, due FROM conversation AS c
-                     WHERE ", stage!(Reported), "
-                     AND NOT EXISTS (SELECT 1 FROM artifact AS a WHERE a.conversation = c.id AND a.status = 'pending')
-                     AND (bundle IS NULL OR EXISTS (SELECT 1 FROM artifact AS a WHERE a.key = c.bundle AND a.status != 'pending'))"),
-                )?
-                .query_map([], |row| {
-                    Ok(Ready {
-                        id: row.get(0)?,
-                        ended: row.get::<_, Option<i64>>(1)?.map(|ended| ended as u64),
-                        recorded: row.get(2)?,
-                        outcome: row.get(3)?,
-                        retryable: row.get(4)?,
-                        bundle: row.get(5)?,
-                        fetched: row.get(6)?,
-                        start: row.get::<_, i64>(7)? as u64,
-                        live: row.get(8)?,
-                        announced: row.get(9)?,
-                        asked: row.get::<_, i64>(10)? as u64,
-                    })
-                })?
-                .collect::<rusqlite::Result<_>>()?;
+            let ready = ready(tx)?;
             let mut completion = Completion::default();
-            for ready in ready {
-                let (outcome, retryable, objects, bytes) = ready.outcome(tx)?;
+            for (id, ready) in ready {
+                let brought = brought(tx, &id, ready.bundle.as_deref())?;
+                let (outcome, retryable) = ready.outcome(&brought);
                 if let Some(due) = ready.due(retryable, now, horizon, confirm) {
-                    postpone(tx, &ready.id, due)?;
+                    postpone(tx, &id, due)?;
                     completion.postponed += 1;
                     continue;
                 }
                 let losses = outcome.losses();
-                tx.prepare_cached(
-                    concat!("UPDATE conversation SET ", stage!(Completed), ", outcome = ?2, objects = ?3, bytes = ?4, lost = ?5,
-                     retryable = ?6, reported = reported AND ?5 WHERE id = ?1"),
-                )?
+                tx.prepare_cached(concat!(
+                    "UPDATE conversation SET ",
+                    stage!(Completed),
+                    ", outcome = ?2, objects = ?3, bytes = ?4, lost = ?5,
+                     retryable = ?6, reported = reported AND ?5 WHERE id = ?1"
+                ))?
                 .execute(params![
-                    ready.id,
+                    id,
                     json(&outcome)?,
-                    objects,
-                    bytes,
+                    brought.objects as i64,
+                    brought.bytes as i64,
                     !losses.is_empty(),
                     retryable && !losses.is_empty()
                 ])?;
@@ -97,17 +78,13 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn settle_forgotten(&self) -> Result<usize, QueueError> {
-        let outcome = Outcome::Failed {
-            code: "no-outcome".into(),
-            message: "the source did not say what became of it".into(),
-        };
         self.transaction(move |tx| {
-            let text = json(&outcome)?;
+            let text = json(&no_outcome())?;
+            let (code, message) = NO_LINK;
             let links = tx.execute(
-                "UPDATE artifact SET status = 'failed', code = 'no-link',
-                 message = 'the source returned no new link' WHERE status = 'pending'
+                "UPDATE artifact SET status = 'failed', code = ?1, message = ?2 WHERE status = 'pending'
                  AND NOT EXISTS (SELECT 1 FROM backlog WHERE backlog.artifact = artifact.key AND backlog.code IS NULL)",
-                [],
+                [code, message],
             )?;
             let forgotten = tx.execute(
                 concat!("UPDATE conversation SET outcome = ?1 WHERE ", stage!(Fetching)),
@@ -117,6 +94,67 @@ impl Queue {
         })
         .await
     }
+}
+
+/// The conversations with nothing left to do, by id.
+fn ready(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<Vec<(String, Ready)>> {
+    tx.prepare_cached(
+        concat!("SELECT id, ended, recorded, outcome, retryable, bundle, fetch IS NOT NULL, start, live, announced, due FROM conversation AS c
+         WHERE ", stage!(Reported), "
+         AND NOT EXISTS (SELECT 1 FROM artifact AS a WHERE a.conversation = c.id AND a.status = 'pending')
+         AND (bundle IS NULL OR EXISTS (SELECT 1 FROM artifact AS a WHERE a.key = c.bundle AND a.status != 'pending'))"),
+    )?
+    .query_map([], |row| {
+        let ready = Ready {
+            ended: row.get::<_, Option<i64>>(1)?.map(|ended| ended as u64),
+            recorded: row.get(2)?,
+            outcome: parsed(row.get_ref(3)?.as_str()?)?,
+            retryable: row.get(4)?,
+            bundle: row.get(5)?,
+            fetched: row.get(6)?,
+            start: row.get::<_, i64>(7)? as u64,
+            live: row.get(8)?,
+            announced: row.get(9)?,
+            asked: row.get::<_, i64>(10)? as u64,
+        };
+        Ok((row.get(0)?, ready))
+    })?
+    .collect()
+}
+
+/// What was stored of a conversation, and what failed on the way.
+fn brought(
+    tx: &rusqlite::Transaction<'_>,
+    id: &str,
+    bundle: Option<&str>,
+) -> rusqlite::Result<Brought> {
+    let mut brought = tx
+        .prepare_cached(
+            "SELECT ifnull(max(n), 0), ifnull(max(total), 0) FROM
+             (SELECT count(*) AS n, sum(size) AS total FROM object
+              WHERE conversation = ?1 AND aside = 0 GROUP BY sink)",
+        )?
+        .query_row([id], |row| {
+            Ok(Brought {
+                objects: row.get::<_, i64>(0)? as u64,
+                bytes: row.get::<_, i64>(1)? as u64,
+                ..Brought::default()
+            })
+        })?;
+    let mut query = tx.prepare_cached(
+        "SELECT code, message, retryable FROM artifact
+         WHERE status = 'failed' AND (conversation = ?1 OR key = ?2) ORDER BY key",
+    )?;
+    let mut rows = query.query(params![id, bundle])?;
+    while let Some(row) = rows.next()? {
+        brought.failed.push((row.get(0)?, row.get(1)?));
+        brought.may_come |= row.get::<_, bool>(2)?;
+    }
+    // A missing recording is no artifact: it has no split that obtains it.
+    brought.came = tx
+        .prepare_cached("SELECT count(*) FROM artifact WHERE conversation = ?1 AND split != ''")?
+        .query_row([id], |row| row.get(0))?;
+    Ok(brought)
 }
 
 /// Has a conversation requested once more.
@@ -131,26 +169,52 @@ fn postpone(tx: &rusqlite::Transaction<'_>, id: &str, due: u64) -> rusqlite::Res
         .map(drop)
 }
 
+/// Why an artifact has failed that was handed over and has no link any more, as code and message.
+pub(super) const NO_LINK: (&str, &str) = ("no-link", "the source returned no new link");
+
+/// What has become of a conversation that was fetched without a word on it.
+pub(super) fn no_outcome() -> Outcome {
+    Outcome::Failed {
+        code: "no-outcome".into(),
+        message: "the source did not say what became of it".into(),
+    }
+}
+
 /// A conversation with nothing left to do.
-struct Ready {
-    id: String,
-    ended: Option<u64>,
-    recorded: bool,
-    outcome: String,
-    retryable: bool,
-    bundle: Option<String>,
-    fetched: bool,
-    start: u64,
-    live: bool,
+pub(super) struct Ready {
+    pub(super) ended: Option<u64>,
+    pub(super) recorded: bool,
+    /// What the source said.
+    pub(super) outcome: Outcome,
+    pub(super) retryable: bool,
+    pub(super) bundle: Option<String>,
+    pub(super) fetched: bool,
+    pub(super) start: u64,
+    pub(super) live: bool,
     /// How many artifacts the source said that there are.
-    announced: Option<i64>,
+    pub(super) announced: Option<u32>,
     /// When it was requested last (ms), if it was fetched.
-    asked: u64,
+    pub(super) asked: u64,
+}
+
+/// What was stored of a conversation, and what failed on the way.
+#[derive(Default)]
+pub(super) struct Brought {
+    /// How many objects there are, in the sink that has most.
+    pub(super) objects: u64,
+    /// Their bytes, in the sink that has most.
+    pub(super) bytes: u64,
+    /// Code and message of each artifact that failed.
+    pub(super) failed: Vec<(String, String)>,
+    /// True if one of these may come later.
+    pub(super) may_come: bool,
+    /// How many artifacts were handed over.
+    pub(super) came: u32,
 }
 
 impl Ready {
     /// When it is requested once more (ms); none if its outcome is final.
-    fn due(&self, retryable: bool, now: u64, horizon: u64, confirm: u64) -> Option<u64> {
+    pub(super) fn due(&self, retryable: bool, now: u64, horizon: u64, confirm: u64) -> Option<u64> {
         let ended = self.over(now);
         // The time of the request counts: an answer may be read long after, by a later run.
         let asked = if self.fetched { self.asked } else { now };
@@ -172,38 +236,21 @@ impl Ready {
         past.unwrap_or_default()
     }
 
-    /// Joins what the source said with what was stored and what failed on the way: the outcome,
-    /// whether it may get better, and how many objects of how many bytes there are.
-    fn outcome(
-        &self,
-        tx: &rusqlite::Transaction<'_>,
-    ) -> rusqlite::Result<(Outcome, bool, i64, i64)> {
-        let mut outcome = parsed(&self.outcome)?;
-        let mut retryable = self.retryable;
-        // Counted in the sink that has most.
-        let (objects, bytes): (i64, i64) = tx
-            .prepare_cached(
-                "SELECT ifnull(max(n), 0), ifnull(max(total), 0) FROM
-                 (SELECT count(*) AS n, sum(size) AS total FROM object
-                  WHERE conversation = ?1 AND aside = 0 GROUP BY sink)",
-            )?
-            .query_row([&self.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let mut failed = Vec::new();
-        let mut query = tx.prepare_cached(
-            "SELECT code, message, retryable FROM artifact
-             WHERE status = 'failed' AND (conversation = ?1 OR key = ?2) ORDER BY key",
-        )?;
-        let mut rows = query.query(params![self.id, self.bundle])?;
-        while let Some(row) = rows.next()? {
-            failed.push((row.get(0)?, row.get(1)?));
-            retryable |= row.get::<_, bool>(2)?;
-        }
-        if let Some(lacking) = self.fewer(tx)? {
-            failed.push(lacking);
+    /// Joins what the source said with what was stored and what failed on the way: the outcome, and
+    /// whether it may get better.
+    pub(super) fn outcome(&self, brought: &Brought) -> (Outcome, bool) {
+        let mut outcome = self.outcome.clone();
+        let mut retryable = self.retryable | brought.may_come;
+        let stored = brought.objects > 0;
+        let mut failed = brought.failed.clone();
+        if let Some(announced) = self.announced.filter(|announced| brought.came < *announced) {
+            let came = brought.came;
+            let message = format!("the source announced {announced} files and returned {came}");
+            failed.push(("fewer-than-announced".to_owned(), message));
             retryable = true;
         }
         if self.bundle.is_some() {
-            if objects > 0 {
+            if stored {
                 outcome = Outcome::Stored;
             } else if self.recorded && failed.is_empty() {
                 retryable = true;
@@ -214,7 +261,7 @@ impl Ready {
                 };
             }
         }
-        if let (Outcome::Failed { code, message }, true) = (&outcome, objects > 0) {
+        if let (Outcome::Failed { code, message }, true) = (&outcome, stored) {
             outcome = Outcome::Partial {
                 missing: vec![(code.clone(), message.clone())],
             };
@@ -223,25 +270,7 @@ impl Ready {
             let message = "it has no end at the source: what was recorded may not be all";
             failed.push(("never-ended".into(), message.into()));
         }
-        let outcome = outcome.with_losses(failed, objects > 0);
-        Ok((outcome, retryable, objects, bytes))
-    }
-
-    /// That fewer artifacts came than the source said that there are, as code and message.
-    fn fewer(&self, tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<Option<(String, String)>> {
-        let Some(announced) = self.announced else {
-            return Ok(None);
-        };
-        // A missing recording is no artifact: it has no split that obtains it.
-        let came: i64 = tx
-            .prepare_cached(
-                "SELECT count(*) FROM artifact WHERE conversation = ?1 AND split != ''",
-            )?
-            .query_row([&self.id], |row| row.get(0))?;
-        Ok((came < announced).then(|| {
-            let message = format!("the source announced {announced} files and returned {came}");
-            ("fewer-than-announced".to_owned(), message)
-        }))
+        (outcome.with_losses(failed, stored), retryable)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::params;
 
 use super::{Queue, QueueError};
-use recording_host_model::{ArtifactKey, ArtifactResult, Object};
+use recording_host_model::{ArtifactKey, ArtifactResult};
 
 /// An object that is a copy of another one of its recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +18,12 @@ pub struct ObjectCopy {
     pub key: String,
 }
 
-/// A recording in a sink.
-type RecordingInSink = (String, String, String);
+/// A recording in a sink: the sink, the conversation and the recording.
+pub(super) type RecordingInSink = (String, String, String);
 /// The files of a part: the name and the sha256 of each, and the key.
 type Files = BTreeSet<(String, String, String)>;
+/// The parts of a recording.
+pub(super) type Parts = BTreeMap<u32, Files>;
 
 impl Queue {
     /// Which objects of these recordings are copies: those of each part whose files are, byte for byte,
@@ -31,27 +33,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn copies(&self, batch: &[ArtifactResult]) -> Result<Vec<ObjectCopy>, QueueError> {
-        let mut found = BTreeMap::<RecordingInSink, (usize, BTreeMap<u32, Files>)>::new();
-        for (at, delivered) in batch.iter().enumerate() {
-            let Some(ArtifactKey::Recording(_)) = ArtifactKey::from_text(&delivered.artifact)
-            else {
-                continue;
-            };
-            let Ok(contents) = &delivered.result else {
-                continue;
-            };
-            for (sink, object) in contents.objects.iter().filter(|(_, object)| !object.aside) {
-                let place = (
-                    sink.clone(),
-                    object.conversation.clone(),
-                    object.recording.clone(),
-                );
-                add(
-                    &mut found.entry(place).or_insert((at, BTreeMap::new())).1,
-                    object,
-                );
-            }
-        }
+        let found = delivered(batch);
         if found.is_empty() {
             return Ok(Vec::new());
         }
@@ -88,12 +70,32 @@ impl Queue {
     }
 }
 
-fn add(parts: &mut BTreeMap<u32, Files>, object: &Object) {
-    let (sha256, key) = (object.sha256.clone(), object.key.clone());
-    add_file(parts, &object.file, sha256, key);
+/// The recordings that were delivered, with where each is and the files of its parts.
+pub(super) fn delivered(batch: &[ArtifactResult]) -> BTreeMap<RecordingInSink, (usize, Parts)> {
+    let mut found = BTreeMap::<RecordingInSink, (usize, Parts)>::new();
+    for (at, delivered) in batch.iter().enumerate() {
+        let Some(ArtifactKey::Recording(_)) = ArtifactKey::from_text(&delivered.artifact) else {
+            continue;
+        };
+        let Ok(contents) = &delivered.result else {
+            continue;
+        };
+        for (sink, object) in contents.objects.iter().filter(|(_, object)| !object.aside) {
+            let place = (
+                sink.clone(),
+                object.conversation.clone(),
+                object.recording.clone(),
+            );
+            let (_, parts) = found.entry(place).or_insert((at, Parts::new()));
+            let (sha256, key) = (object.sha256.clone(), object.key.clone());
+            add_file(parts, &object.file, sha256, key);
+        }
+    }
+    found
 }
 
-fn add_file(parts: &mut BTreeMap<u32, Files>, file: &str, sha256: String, key: String) {
+/// Adds a file to the part that it is of.
+pub(super) fn add_file(parts: &mut Parts, file: &str, sha256: String, key: String) {
     // An entry written by an earlier version does not contain its part.
     if let Some((part, name)) = file.split_once('/')
         && let Ok(part) = part.parse()
@@ -105,7 +107,7 @@ fn add_file(parts: &mut BTreeMap<u32, Files>, file: &str, sha256: String, key: S
 }
 
 /// The keys of the parts that have the files of one before them.
-fn copies_among(parts: &BTreeMap<u32, Files>) -> Vec<String> {
+pub(super) fn copies_among(parts: &Parts) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let mut keys = Vec::new();
     for files in parts.values() {
@@ -121,8 +123,8 @@ fn copies_among(parts: &BTreeMap<u32, Files>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn parts(files: &[(&str, &str, &str)]) -> BTreeMap<u32, Files> {
-        let mut parts = BTreeMap::new();
+    fn parts(files: &[(&str, &str, &str)]) -> Parts {
+        let mut parts = Parts::new();
         for (file, sha256, key) in files {
             add_file(&mut parts, file, (*sha256).to_owned(), (*key).to_owned());
         }

@@ -13,9 +13,11 @@ use super::{
 use recording_host_model::{ConversationRef, Outcome, Split};
 
 /// How long a loss that may pass is left alone after it was requested (ms).
-const RETRY_AFTER: u64 = 3_600_000;
+pub(super) const RETRY_AFTER: u64 = 3_600_000;
+/// At which attempt a loss that may pass is left to the operator.
+pub(super) const LAST_ATTEMPT: u32 = 5;
 /// How many groups' worth of conversations are looked at to fill one.
-const WINDOW: usize = 4;
+pub(super) const WINDOW: usize = 4;
 
 impl Queue {
     /// Gathers `most` conversations to fetch, or fewer if `any` number will do; none if there are
@@ -54,31 +56,20 @@ impl Queue {
                     ))
                 })?
                 .collect::<rusqlite::Result<_>>()?;
-            let mut groups = BTreeMap::<(BTreeSet<String>, usize), Vec<ConversationRef>>::new();
             let apart: bool = tx
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM wanting)")?
                 .query_row([], |row| row.get(0))?;
+            let mut all = Vec::new();
             for (one, together) in candidates {
                 let sinks = match apart {
                     true => wanting(tx, &one.id)?,
                     false => BTreeSet::new(),
                 };
-                let room = together.unwrap_or(most).clamp(1, most);
-                groups.entry((sinks, room)).or_default().push(one);
+                all.push((one, together, sinks));
             }
-            // A group that is full first; one that may not grow need not wait for more.
-            let full =
-                |((_, room), group): &(&(BTreeSet<String>, usize), &Vec<ConversationRef>)| {
-                    group.len() >= *room || *room < most
-                };
-            let chosen = groups
-                .iter()
-                .find(full)
-                .or_else(|| groups.iter().next().filter(|_| any));
-            let Some(((_, room), group)) = chosen else {
+            let Some(wanted) = batch(all, most, any) else {
                 return Ok(None);
             };
-            let wanted = group.iter().take(*room).cloned().collect();
             let name = format!("{export}-{:06}", counted(tx, "groups")? + 1);
             Ok(Some((name, wanted)))
         })
@@ -173,7 +164,9 @@ impl Queue {
     /// [`QueueError`].
     pub async fn retry_passing(&self, now: u64) -> Result<usize, QueueError> {
         self.retry(
-            "lost = 1 AND retryable = 1 AND attempt < 5 AND NOT live AND due < ?1",
+            format!(
+                "lost = 1 AND retryable = 1 AND attempt < {LAST_ATTEMPT} AND NOT live AND due < ?1"
+            ),
             false,
             now,
         )
@@ -185,16 +178,11 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn retry_lost(&self, now: u64) -> Result<usize, QueueError> {
-        self.retry("lost = 1", true, now).await
+        self.retry("lost = 1".to_owned(), true, now).await
     }
 
     /// Takes up again what was filed and meets a condition; `anew` if its loss is to be named again.
-    async fn retry(
-        &self,
-        condition: &'static str,
-        anew: bool,
-        now: u64,
-    ) -> Result<usize, QueueError> {
+    async fn retry(&self, condition: String, anew: bool, now: u64) -> Result<usize, QueueError> {
         let before = now.saturating_sub(RETRY_AFTER) as i64;
         self.transaction(move |tx| {
             // `?1 >= 0` takes the time where the condition does not: SQLite refuses a value without a parameter.
@@ -221,6 +209,29 @@ impl Queue {
         })
         .await
     }
+}
+
+/// Chooses a batch among conversations that are due, given in order with how many may be together and the
+/// sinks that alone want each.
+pub(super) fn batch(
+    candidates: Vec<(ConversationRef, Option<usize>, BTreeSet<String>)>,
+    most: usize,
+    any: bool,
+) -> Option<Vec<ConversationRef>> {
+    let mut groups = BTreeMap::<(BTreeSet<String>, usize), Vec<ConversationRef>>::new();
+    for (one, together, sinks) in candidates {
+        let room = together.unwrap_or(most).clamp(1, most);
+        groups.entry((sinks, room)).or_default().push(one);
+    }
+    // A group that is full first; one that may not grow need not wait for more.
+    let full = |((_, room), group): &(&(BTreeSet<String>, usize), &Vec<ConversationRef>)| {
+        group.len() >= *room || *room < most
+    };
+    let chosen = groups
+        .iter()
+        .find(full)
+        .or_else(|| groups.iter().next().filter(|_| any));
+    chosen.map(|((_, room), group)| group.iter().take(*room).cloned().collect())
 }
 
 /// Why a split of a fetch is let go.

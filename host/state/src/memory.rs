@@ -4,8 +4,10 @@
 //! that they outlive the process. It is no [`Ledger`](crate::ledger::Ledger): of conversations and artifacts
 //! it keeps the [steps](MemoryWorkQueue::steps) that reported them, in the order of their commits.
 
+mod splits;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -15,10 +17,16 @@ use std::{
 use async_trait::async_trait;
 
 use super::{Committed, Lease, QueueError, WorkQueue};
-use recording_host_model::{Next, Split, Step};
+use recording_host_model::{Split, Step};
+pub(crate) use splits::Splits;
 
 /// The number of the next worker.
 static WORKERS: AtomicU64 = AtomicU64::new(0);
+
+/// No two workers of a process have the same number.
+pub(crate) fn next_worker() -> u64 {
+    WORKERS.fetch_add(1, Ordering::Relaxed)
+}
 
 /// A work queue in memory, as one worker sees it; clones are the same worker.
 #[derive(Clone, Debug)]
@@ -30,24 +38,9 @@ pub struct MemoryWorkQueue {
 /// The state that all workers share.
 #[derive(Clone, Debug, Default)]
 struct Kept {
-    splits: BTreeMap<String, Entry>,
+    splits: Splits,
     conversations: BTreeSet<String>,
     steps: Vec<(String, Step)>,
-}
-
-/// A split and who holds it.
-#[derive(Clone, Debug)]
-struct Entry {
-    split: Split,
-    due: u64,
-    done: bool,
-    claim: Option<SplitHolder>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct SplitHolder {
-    worker: u64,
-    until: u64,
 }
 
 impl Default for MemoryWorkQueue {
@@ -66,7 +59,7 @@ impl MemoryWorkQueue {
     fn of(kept: Arc<Mutex<Kept>>) -> Self {
         MemoryWorkQueue {
             kept,
-            worker: WORKERS.fetch_add(1, Ordering::Relaxed),
+            worker: next_worker(),
         }
     }
 
@@ -80,9 +73,7 @@ impl MemoryWorkQueue {
     #[must_use]
     pub fn restarted(&self) -> Self {
         let mut kept = self.kept().clone();
-        kept.splits
-            .values_mut()
-            .for_each(|entry| entry.claim = None);
+        kept.splits.end_claims();
         Self::of(Arc::new(Mutex::new(kept)))
     }
 
@@ -97,130 +88,36 @@ impl MemoryWorkQueue {
     }
 }
 
-impl Kept {
-    fn add(&mut self, splits: Vec<Split>, now: u64) -> Vec<String> {
-        let mut added = Vec::new();
-        for split in splits {
-            let id = split.id.clone();
-            if self.splits.contains_key(&id) {
-                continue;
-            }
-            added.push(id.clone());
-            let entry = Entry {
-                split,
-                due: now,
-                done: false,
-                claim: None,
-            };
-            self.splits.insert(id, entry);
-        }
-        added
-    }
-
-    /// The splits that are not done, by the time at which they are due.
-    fn open(&self) -> Vec<(u64, &str)> {
-        let open = self.splits.iter().filter(|(_, entry)| !entry.done);
-        let mut open: Vec<_> = open.map(|(id, entry)| (entry.due, id.as_str())).collect();
-        open.sort_unstable();
-        open
-    }
-
-    /// A split that a worker holds.
-    fn held(&mut self, id: &str, worker: u64) -> Option<&mut Entry> {
-        let entry = self.splits.get_mut(id)?;
-        let claim = entry.claim?;
-        (claim.worker == worker).then_some(entry)
-    }
-}
-
-impl Entry {
-    fn is_free(&self, now: u64) -> bool {
-        self.claim.is_none_or(|claim| claim.until <= now)
-    }
-
-    /// Writes down what is next.
-    fn advance(&mut self, next: &Next, now: u64) {
-        let (state, due, done) = match next {
-            Next::Send(send) => (&send.state, now, false),
-            Next::Wait(wait) => (&wait.state, wait.until, false),
-            Next::Done(state) => (state, now, true),
-        };
-        self.split.state = state.clone();
-        (self.due, self.done) = (due, done);
-        if !matches!(next, Next::Send(_)) {
-            self.claim = None;
-        }
-    }
-}
-
 #[async_trait]
 impl WorkQueue for MemoryWorkQueue {
     async fn add(&self, splits: Vec<Split>, now: u64) -> Result<Vec<String>, QueueError> {
-        Ok(self.kept().add(splits, now))
+        Ok(self.kept().splits.add(&splits, now))
     }
 
     async fn open_splits(&self) -> Result<Vec<(String, u64)>, QueueError> {
         let kept = self.kept();
-        let open = kept.open().into_iter();
-        Ok(open.map(|(due, id)| (id.to_owned(), due)).collect())
+        let open = kept.splits.open().into_iter();
+        Ok(open.map(|(split, due)| (split.id.clone(), due)).collect())
     }
 
     async fn split(&self, id: String) -> Result<Option<Split>, QueueError> {
-        Ok(self.kept().splits.get(&id).map(|entry| entry.split.clone()))
+        Ok(self.kept().splits.get(&id))
     }
 
     async fn claim(&self, id: String, lease: Lease) -> Result<Option<Split>, QueueError> {
-        let mut kept = self.kept();
-        let Some(entry) = kept.splits.get_mut(&id) else {
-            return Ok(None);
-        };
-        let mine = entry.claim.is_some_and(|claim| claim.worker == self.worker);
-        if !mine && !entry.is_free(lease.now) {
-            return Ok(None);
-        }
-        entry.claim = Some(SplitHolder {
-            worker: self.worker,
-            until: lease.until,
-        });
-        Ok(Some(entry.split.clone()))
+        Ok(self.kept().splits.claim(&id, self.worker, lease))
     }
 
     async fn claim_next(&self, lease: Lease) -> Result<Option<Split>, QueueError> {
-        let mut kept = self.kept();
-        let first = kept.open().into_iter().find_map(|(due, id)| {
-            let free = due <= lease.now && kept.splits[id].is_free(lease.now);
-            free.then(|| id.to_owned())
-        });
-        let Some(entry) = first.and_then(|id| kept.splits.get_mut(&id)) else {
-            return Ok(None);
-        };
-        entry.claim = Some(SplitHolder {
-            worker: self.worker,
-            until: lease.until,
-        });
-        Ok(Some(entry.split.clone()))
+        Ok(self.kept().splits.claim_next(self.worker, lease))
     }
 
     async fn renew(&self, id: String, lease: Lease) -> Result<bool, QueueError> {
-        let (mut kept, worker) = (self.kept(), self.worker);
-        let held = kept.held(&id, worker).map(|entry| {
-            entry.claim = Some(SplitHolder {
-                worker,
-                until: lease.until,
-            });
-        });
-        Ok(held.is_some())
+        Ok(self.kept().splits.renew(&id, self.worker, lease))
     }
 
     async fn release(&self, id: String, due: u64) -> Result<bool, QueueError> {
-        let mut kept = self.kept();
-        let held = kept.held(&id, self.worker).map(|entry| {
-            entry.claim = None;
-            if !entry.done {
-                entry.due = due;
-            }
-        });
-        Ok(held.is_some())
+        Ok(self.kept().splits.release(&id, self.worker, due))
     }
 
     async fn commit(
@@ -231,10 +128,10 @@ impl WorkQueue for MemoryWorkQueue {
         _horizon: u64,
     ) -> Result<Committed, QueueError> {
         let mut kept = self.kept();
-        let Some(entry) = kept.held(&split, self.worker) else {
+        if !kept.splits.holds(&split, self.worker) {
             return Err(QueueError::NotHeld(split));
-        };
-        entry.advance(&step.next, now);
+        }
+        kept.splits.step(&split, &step.next, now);
         // No sink has any of them, and nothing says that one lacks what others have.
         let artifacts = step.artifacts.iter();
         let artifacts = artifacts.map(|artifact| (artifact.key.to_text(), None));
@@ -251,7 +148,7 @@ impl WorkQueue for MemoryWorkQueue {
         let committed = Committed {
             artifacts: artifacts.collect(),
             wanted,
-            splits: kept.add(step.splits.clone(), now),
+            splits: kept.splits.add(&step.splits, now),
         };
         kept.steps.push((split, step));
         Ok(committed)

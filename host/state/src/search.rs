@@ -158,7 +158,7 @@ impl Queue {
                 .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
                 .optional()?;
             let many: i64 = tx.query_row("SELECT count(*) FROM search", [], |row| row.get(0))?;
-            if let (Some((number, start, _)), true) = (last, many > MANY) {
+            if let (Some((number, start, _)), true) = (last, many > MANY as i64) {
                 join_earlier(tx, number, start)?;
             }
             Ok(())
@@ -215,7 +215,7 @@ impl Queue {
             )?;
             let from = range.0 as i64;
             let sure = match range.1 {
-                Some(_) if watermark - last > DAY => last.max(from),
+                Some(_) if watermark - last > DAY as i64 => last.max(from),
                 _ => watermark,
             };
             if sure > from {
@@ -278,7 +278,7 @@ impl Queue {
                 "SELECT min(start), sum(conversations), max(at) FROM source_count GROUP BY start / ?1
                  HAVING min(start) % ?1 = 0 AND max(until) % ?1 = 0 AND sum(until - start) = ?1",
             )?
-            .query_map([DAY], |row| {
+            .query_map([DAY as i64], |row| {
                 let start = row.get::<_, i64>(0)? as u64;
                 Ok((day(start), row.get::<_, i64>(1)? as u64, row.get::<_, i64>(2)? as u64))
             })?
@@ -323,13 +323,13 @@ impl Queue {
 }
 
 /// A day (ms).
-const DAY: i64 = 86_400_000;
+pub(super) const DAY: u64 = 86_400_000;
 
 /// How many counted ranges may begin before a conversation and reach beyond it.
 const OVERLAP: usize = 8;
 
 /// How many ranges are kept apart before they are joined.
-const MANY: i64 = 64;
+pub(super) const MANY: usize = 64;
 
 /// Notes up to when conversations have been searched, if any search is over.
 fn set_watermark(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<()> {
@@ -369,7 +369,7 @@ fn join_earlier(tx: &rusqlite::Transaction<'_>, number: i64, start: i64) -> rusq
 }
 
 /// Ranges in order, those that touch or overlap as one.
-fn joined(ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+pub(super) fn joined(ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
     let mut joined: Vec<(u64, u64)> = Vec::new();
     for (from, until) in ranges {
         match joined.last_mut() {
@@ -413,7 +413,7 @@ mod tests {
         let searched = queue.searched().await.unwrap();
         assert_eq!((searched.begun, searched.ranges), (200, vec![(0, 2000)]));
         let kept = queue.searches_of(0, 2000).await.unwrap().len();
-        assert!(kept as i64 <= MANY + 1, "{kept}");
+        assert!(kept <= MANY + 1, "{kept}");
         assert_eq!(queue.searched().await.unwrap().until(0), Some(2000));
         queue.unsearch(1203, 1203).await.unwrap();
         assert_eq!(queue.searched().await.unwrap().ranges, [(0, 1203)]);
