@@ -19,9 +19,9 @@ use discovered::{Added, FoundReport, add_conversation};
 use recording_host_model::{
     ArtifactKey, ConversationCount, Next, RecordingAttributes, ReportedOutcome, Step, Update,
 };
-pub(crate) use reported::NOT_ENDED;
 pub use reported::goes_on;
-use reported::{last_word, set_outcome};
+use reported::set_outcome;
+pub(crate) use reported::{NOT_ENDED, announced, last_word, outcome};
 
 /// The changes made by committing a step.
 #[derive(Debug, Default)]
@@ -122,12 +122,15 @@ fn add_conversations<'a>(
     // Of these there is more to come than an outcome.
     let open: HashSet<&str> = artifacts_of(step).chain(facts_of(step)).collect();
     let mut names = Lookup::default();
+    let mut went_on = HashSet::new();
     let (mut new, mut wanted) = (0, 0);
     for found in &step.conversations {
         let id = found.id.as_str();
-        let live = outcomes.get(id).copied().is_some_and(goes_on);
+        // It may be reported twice in a step.
+        let live = went_on.contains(id) || outcomes.get(id).copied().is_some_and(goes_on);
         if live {
             outcomes.remove(id);
+            went_on.insert(id);
         }
         let due = match live {
             true => found.start.saturating_add(horizon),
@@ -246,14 +249,16 @@ pub(super) fn takers(
 ) -> rusqlite::Result<Option<Vec<String>>> {
     let sinks = match artifact {
         ArtifactKey::Recording(key) => wanting(tx, &key.conversation)?,
-        // All conversations of a fetch are wanted by the same sinks.
+        // All conversations of a fetch are wanted by the same sinks, also when their outcomes are known.
         ArtifactKey::Bundle(_) => tx
             .prepare_cached(concat!(
-                "SELECT sink FROM wanting WHERE conversation =
+                "SELECT sink FROM wanting WHERE conversation = ifnull(
                  (SELECT id FROM conversation WHERE ",
                 stage!(Fetching),
-                "
-                  AND substr(?1, 1, length(fetch)) = fetch LIMIT 1)"
+                " AND substr(?1, 1, length(fetch)) = fetch LIMIT 1),
+                 (SELECT id FROM conversation WHERE ",
+                stage!(Reported),
+                " AND substr(?1, 1, length(fetch)) = fetch LIMIT 1))"
             ))?
             .query_map([split], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?,

@@ -203,7 +203,8 @@ fn join(tx: &Transaction<'_>, day: &str, group: &[i64], sinks: &[String]) -> rus
         ))?
         .execute(params![day, segment, number])?;
         for sink in sinks {
-            tx.prepare_cached("INSERT INTO replaced VALUES (?1, ?2, ?3)")?
+            // Another one may have taken its place in a sink whose files of it were wrong.
+            tx.prepare_cached("INSERT OR REPLACE INTO replaced VALUES (?1, ?2, ?3)")?
                 .execute(params![segment, sink, number])?;
         }
     }

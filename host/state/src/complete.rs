@@ -72,8 +72,8 @@ impl Queue {
     }
 
     /// Gives conversations that were fetched, and for which nothing is left to do, the outcome that
-    /// the source owes us: failed. Artifacts without a link fail too. Returns how many of both there
-    /// were.
+    /// the source owes us: failed. Artifacts without a link fail too, and what is in a bundle that was never
+    /// handed over. Returns how many of all there were.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -90,7 +90,15 @@ impl Queue {
                 concat!("UPDATE conversation SET outcome = ?1 WHERE ", stage!(Fetching)),
                 [text],
             )?;
-            Ok(links + forgotten)
+            let bundles = tx.execute(
+                concat!(
+                    "UPDATE conversation SET outcome = ?1, bundle = NULL, retryable = 0 WHERE ",
+                    stage!(Reported),
+                    " AND bundle IS NOT NULL AND NOT EXISTS (SELECT 1 FROM artifact WHERE key = bundle)"
+                ),
+                [json(&no_bundle())?],
+            )?;
+            Ok(links + forgotten + bundles)
         })
         .await
     }
@@ -160,7 +168,7 @@ fn brought(
 /// Has a conversation requested once more.
 fn postpone(tx: &rusqlite::Transaction<'_>, id: &str, due: u64) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "UPDATE conversation SET outcome = NULL, retryable = 0, bundle = NULL, fetch = NULL, due = ?2,
+        "UPDATE conversation SET outcome = NULL, retryable = 0, bundle = NULL, fetch = NULL, announced = NULL, due = ?2,
          revision = ifnull(max(newer_revision, ifnull(revision, 0)), revision), newer_revision = NULL WHERE id = ?1",
     )?
     .execute(params![id, due as i64])?;
@@ -177,6 +185,14 @@ pub(super) fn no_outcome() -> Outcome {
     Outcome::Failed {
         code: "no-outcome".into(),
         message: "the source did not say what became of it".into(),
+    }
+}
+
+/// What has become of a conversation that is in a bundle which was never handed over.
+pub(super) fn no_bundle() -> Outcome {
+    Outcome::Failed {
+        code: "no-bundle".into(),
+        message: "the source did not hand over the archive that it is in".into(),
     }
 }
 

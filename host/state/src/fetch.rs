@@ -90,8 +90,12 @@ impl Queue {
         self.transaction(move |tx| {
             count(tx, "groups", 1)?;
             for id in &conversations {
-                tx.prepare_cached("UPDATE conversation SET fetch = ?2, due = ?3 WHERE id = ?1")?
-                    .execute(params![id, name, now as i64])?;
+                // What is final is in no fetch, whoever names it.
+                tx.prepare_cached(concat!(
+                    "UPDATE conversation SET fetch = ?2, due = ?3 WHERE id = ?1 AND ",
+                    stage!(Found)
+                ))?
+                .execute(params![id, name, now as i64])?;
             }
             insert_splits(tx, &splits, now)
         })
@@ -333,7 +337,7 @@ impl FiledCounts {
         tx.prepare_cached(concat!(
             "UPDATE conversation SET ",
             stage!(Found),
-            ", outcome = NULL, retryable = 0, bundle = NULL, fetch = NULL,
+            ", outcome = NULL, retryable = 0, bundle = NULL, fetch = NULL, announced = NULL,
              due = ?2, attempt = attempt + 1, segment = NULL, objects = 0, bytes = 0, lost = 0,
              revision = ifnull(max(newer_revision, ifnull(revision, 0)), revision), newer_revision = NULL WHERE id = ?1"
         ))?

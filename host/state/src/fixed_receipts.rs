@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Queue, QueueError, compact::replace_in};
+use super::{Queue, QueueError, compact::replace_in, life_cycle::stage};
 
 /// How hard receipts are compressed: fast rather than small.
 const LEVEL: i32 = 1;
@@ -67,6 +67,13 @@ impl Queue {
         self.transaction(move |tx| {
             tx.prepare_cached("INSERT OR IGNORE INTO filing (segment, sink) VALUES (?1, ?2)")?
                 .execute(params![segment, sink])?;
+            // What some sinks alone lack stays apart until each has it.
+            tx.prepare_cached(concat!(
+                "INSERT OR IGNORE INTO wanting (conversation, sink) SELECT conversation, ?2 FROM wanting
+                 JOIN conversation ON id = conversation WHERE segment = ?1 AND ",
+                stage!(Sealed)
+            ))?
+            .execute(params![segment, sink])?;
             replace_in(tx, &sink)
         })
         .await

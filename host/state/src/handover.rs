@@ -407,14 +407,15 @@ fn owe(
     if contents.lost.is_some() && contents.lost_in.is_empty() {
         return Ok(());
     }
+    // What was noted of it before has said which sinks are owed it.
     let split: Option<String> = tx
-        .prepare_cached("SELECT split FROM artifact WHERE key = ?1")?
+        .prepare_cached("SELECT split FROM artifact WHERE key = ?1 AND status = 'pending'")?
         .query_row([&result.artifact], |row| row.get(0))
         .optional()?;
-    let wanting = match split {
-        Some(split) => takers(tx, &key, &split)?,
-        None => None,
+    let Some(split) = split else {
+        return Ok(());
     };
+    let wanting = takers(tx, &key, &split)?;
     let named = [&result.took, &result.backlog, &contents.lost_in];
     let owed = sinks.iter().filter(|sink| {
         let wants = wanting

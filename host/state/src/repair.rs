@@ -66,12 +66,11 @@ impl Queue {
                 conversations,
                 sound,
             } = segment;
-            keep_none(tx)?;
             for id in &conversations {
                 let filed: Option<bool> = tx
                     .prepare_cached(concat!(
                         "SELECT ",
-                        stage!(Filed),
+                        stage!(InEverySink),
                         " FROM conversation WHERE id = ?1"
                     ))?
                     .query_row([id], |row| row.get(0))
@@ -80,6 +79,7 @@ impl Queue {
                     return Ok(None);
                 }
             }
+            keep_none(tx)?;
             for id in &conversations {
                 lack(tx, id, &sink)?;
             }

@@ -5,8 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Transaction, params};
 
 use super::{
-    Queue, QueueError, complete::completed, count, fetch::FiledCounts, life_cycle::stage, parsed,
-    sinks::wanting,
+    Queue, QueueError,
+    complete::completed,
+    count,
+    fetch::FiledCounts,
+    life_cycle::stage,
+    parsed,
+    sinks::{has_got, wanting},
 };
 use recording_host_model::{Outcome, Segment};
 
@@ -189,7 +194,8 @@ impl Queue {
     }
 
     /// Acknowledges that a sink holds a segment. Once every sink does, all of it is forgotten but
-    /// ids, counts, and the data that another attempt at a loss would need; or left to be [compacted] later.
+    /// ids, counts, and the data that another attempt at a loss would need; or, to `keep` it, left to be
+    /// [compacted] later. One that takes the place of others, or is for some sinks alone, is not kept.
     /// Conversations that have grown at the source meanwhile are taken up again.
     ///
     /// [compacted]: Self::compact
@@ -204,25 +210,19 @@ impl Queue {
         now: u64,
     ) -> Result<Acknowledged, QueueError> {
         self.transaction(move |tx| {
-            // The outcomes of the segments that it replaces have been counted.
-            let counted: bool = tx
+            let (replaces, apart): (bool, bool) = tx
                 .prepare_cached(concat!(
-                    "SELECT EXISTS (SELECT 1 FROM replaced WHERE by = ?1)
-                     AND NOT EXISTS (SELECT 1 FROM wanting WHERE conversation IN
+                    "SELECT EXISTS (SELECT 1 FROM replaced WHERE by = ?1),
+                     EXISTS (SELECT 1 FROM wanting WHERE conversation IN
                        (SELECT id FROM conversation WHERE segment = ?1 AND ",
                     stage!(Sealed),
                     "))"
                 ))?
-                .query_row([number], |row| row.get(0))?;
-            tx.prepare_cached("DELETE FROM filing WHERE segment = ?1 AND sink = ?2")?
-                .execute(params![number, sink])?;
-            tx.prepare_cached(concat!(
-                "DELETE FROM wanting WHERE sink = ?2 AND conversation IN
-                 (SELECT id FROM conversation WHERE segment = ?1 AND ",
-                stage!(Sealed),
-                ")"
-            ))?
-            .execute(params![number, sink])?;
+                .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            // The outcomes of the segments that it replaces have been counted.
+            let counted = replaces && !apart;
+            let keep = keep && !replaces && !apart;
+            has_got(tx, number, &sink)?;
             let left: bool = tx
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM filing WHERE segment = ?1)")?
                 .query_row([number], |row| row.get(0))?;
@@ -283,7 +283,7 @@ pub(super) fn sealed_in(
 }
 
 /// Closes segments of what only some sinks lack, each for the same sinks.
-fn seal_apart(tx: &Transaction<'_>, least: usize, most: usize) -> rusqlite::Result<()> {
+pub(super) fn seal_apart(tx: &Transaction<'_>, least: usize, most: usize) -> rusqlite::Result<()> {
     let mut groups = BTreeMap::<(String, BTreeSet<String>), Vec<String>>::new();
     let completed: Vec<(String, String)> = tx
         .prepare_cached(concat!(
@@ -354,19 +354,29 @@ fn take_up_grown(
     number: i64,
     now: u64,
 ) -> rusqlite::Result<BTreeSet<String>> {
-    let grown: Vec<(FiledCounts, String)> = tx
-        .prepare_cached(
-            "SELECT outcome, objects, bytes, id FROM conversation
-             WHERE segment = ?1 AND newer_revision IS NOT NULL AND newer_revision > ifnull(revision, 0)",
-        )?
-        .query_map([number], |row| Ok((FiledCounts::read(row)?, row.get(3)?)))?
-        .collect::<rusqlite::Result<_>>()?;
     let mut ids = BTreeSet::new();
-    for (filed, id) in grown {
+    for (filed, id, _) in grown(tx, number)? {
         filed.take_up(tx, &id, now)?;
         ids.insert(id);
     }
     Ok(ids)
+}
+
+/// The conversations of a segment of which there is more at the source than when they were fetched, each
+/// with how it was counted and when it was due (ms).
+pub(super) fn grown(
+    tx: &Transaction<'_>,
+    number: i64,
+) -> rusqlite::Result<Vec<(FiledCounts, String, u64)>> {
+    tx.prepare_cached(
+        "SELECT outcome, objects, bytes, id, due FROM conversation
+         WHERE segment = ?1 AND newer_revision IS NOT NULL AND newer_revision > ifnull(revision, 0)",
+    )?
+    .query_map([number], |row| {
+        let due: i64 = row.get(4)?;
+        Ok((FiledCounts::read(row)?, row.get(3)?, due as u64))
+    })?
+    .collect()
 }
 
 /// Shortens the file where an eighth of it is free, and more than a few megabytes: the rest is used again.

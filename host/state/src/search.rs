@@ -229,11 +229,12 @@ impl Queue {
                 [],
                 |row| row.get(0),
             )?;
-            if open {
-                let until = counted(tx, "searching")?;
+            // An earlier version of the program has noted it for each search that was open.
+            let (from, until) = (sure.max(from), counted(tx, "searching")?);
+            if open && until > from {
                 tx.execute(
                     "INSERT INTO search VALUES (?1, ?2, ?3, 0, NULL)",
-                    params![finds, sure.max(from), until],
+                    params![finds, from, until],
                 )?;
             }
             Ok(())
@@ -305,14 +306,21 @@ impl Queue {
                     })
                 })?
                 .collect::<rusqlite::Result<_>>()?;
+            // How far the ranges up to each reach: behind those that begin before a conversation and reach
+            // beyond it there may be many that do not.
+            let mut reach = Vec::new();
+            for range in &ranges {
+                let before = reach.last().copied().unwrap_or_default();
+                reach.push(range.until.max(before));
+            }
             // One pass over the conversations, whatever the number of ranges, which overlap little.
             let mut query = tx.prepare_cached("SELECT start FROM conversation")?;
             let mut rows = query.query([])?;
             while let Some(row) = rows.next()? {
                 let start = row.get::<_, i64>(0)? as u64;
                 let begun = ranges.partition_point(|range| range.from <= start);
-                for range in ranges[..begun].iter_mut().rev().take(OVERLAP) {
-                    range.known += u64::from(start < range.until);
+                for at in (0..begun).rev().take_while(|at| reach[*at] > start) {
+                    ranges[at].known += u64::from(start < ranges[at].until);
                 }
             }
             ranges.retain(|range| range.source > range.known);
@@ -324,9 +332,6 @@ impl Queue {
 
 /// A day (ms).
 pub(super) const DAY: u64 = 86_400_000;
-
-/// How many counted ranges may begin before a conversation and reach beyond it.
-const OVERLAP: usize = 8;
 
 /// How many ranges are kept apart before they are joined.
 pub(super) const MANY: usize = 64;
@@ -346,24 +351,24 @@ fn set_watermark(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<()> {
 
 /// Joins with a search the earlier ones that it continues.
 fn join_earlier(tx: &rusqlite::Transaction<'_>, number: i64, start: i64) -> rusqlite::Result<()> {
-    let mut start = start;
+    let (mut start, mut end) = (start, i64::MIN);
     loop {
-        let earlier: Option<(i64, i64)> = tx
+        let earlier: Option<(i64, i64, i64)> = tx
             .prepare_cached(
-                "SELECT number, start FROM search WHERE number < ?1 AND start < ?2 AND until >= ?2
+                "SELECT number, start, until FROM search WHERE number < ?1 AND start < ?2 AND until >= ?2
                  ORDER BY start LIMIT 1",
             )?
-            .query_row([number, start], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row([number, start], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
-        let Some((other, from)) = earlier else {
+        let Some((other, from, until)) = earlier else {
             break;
         };
         tx.execute("DELETE FROM search WHERE number = ?1", [other])?;
-        start = from;
+        (start, end) = (from, end.max(until));
     }
     tx.execute(
-        "UPDATE search SET start = ?2 WHERE number = ?1",
-        [number, start],
+        "UPDATE search SET start = ?2, until = max(until, ?3) WHERE number = ?1",
+        [number, start, end],
     )?;
     Ok(())
 }
@@ -419,5 +424,24 @@ mod tests {
         assert_eq!(queue.searched().await.unwrap().ranges, [(0, 1203)]);
         queue.unsearch(0, 0).await.unwrap();
         assert_eq!(queue.searched().await.unwrap().ranges, []);
+    }
+
+    #[tokio::test]
+    async fn a_range_is_joined_with_one_that_reaches_beyond_it() {
+        let queue = Queue::in_memory().unwrap();
+        let whole = TimeRange {
+            from: 0,
+            until: 1000,
+        };
+        queue.search(Vec::new(), whole, 0).await.unwrap();
+        for at in 0..=MANY as u64 {
+            let part = TimeRange {
+                from: 2 * at + 1,
+                until: 2 * at + 2,
+            };
+            queue.search(Vec::new(), part, at).await.unwrap();
+            queue.searched_all(at).await.unwrap();
+        }
+        assert_eq!(queue.searched().await.unwrap().ranges, [(0, 1000)]);
     }
 }

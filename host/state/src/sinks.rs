@@ -1,5 +1,6 @@
 //! The sinks that an export has known, and what some of them lack that others have.
 
+mod added;
 mod release;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
-    Queue, QueueError, compact::replace_in, fetch::FiledCounts, life_cycle::stage, object_row,
-    record, seal::forget,
+    Queue, QueueError, fetch::FiledCounts, life_cycle::stage, object_row, record, seal::forget,
 };
 use recording_host_model::{ConversationRecord, Object, Outcome};
-use release::{joined, release};
+pub(super) use release::has_got;
+
+/// How many conversations are sealed together at most that some sinks alone lack, when others come or go.
+pub(super) const SEALED_AT_ONCE: usize = 1000;
 
 /// A sink as the queue knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -85,33 +88,6 @@ impl Queue {
         .await
     }
 
-    /// Notes which sinks the export has no longer.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn lapse(&self, present: Vec<String>) -> Result<(), QueueError> {
-        self.transaction(move |tx| {
-            let joined = joined(tx)?;
-            // One may be waited for and not be known: it was away since the first segment was sealed for it.
-            let known: Vec<String> = tx
-                .prepare_cached(
-                    "SELECT name FROM sink UNION SELECT sink FROM backlog UNION SELECT sink FROM filing
-                     UNION SELECT sink FROM wanting UNION SELECT sink FROM replaced",
-                )?
-                .query_map([], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
-            for name in known.iter().filter(|name| !present.contains(name)) {
-                tx.execute("UPDATE sink SET lapsed = 1 WHERE name = ?1", [name])?;
-                // Nothing waits for a sink that is gone.
-                for table in ["backlog", "filing", "wanting", "replaced"] {
-                    tx.execute(&format!("DELETE FROM {table} WHERE sink = ?1"), [name])?;
-                }
-            }
-            release(tx, &joined)
-        })
-        .await
-    }
-
     /// Returns true if any conversation is filed.
     ///
     /// # Errors
@@ -175,40 +151,6 @@ impl Queue {
         .await
     }
 
-    /// Notes that a sink lacks all that others have: what is under way is brought to it as to one that
-    /// was unavailable, what is filed is filled in.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn lacks_all(&self, sink: String) -> Result<(), QueueError> {
-        self.transaction(move |tx| {
-            tx.prepare_cached(
-                concat!("INSERT OR IGNORE INTO backlog (sink, artifact, split, conversation)
-                 SELECT ?1, key, split, conversation FROM artifact AS a WHERE status = 'stored' AND
-                 (conversation IS NOT NULL OR EXISTS (SELECT 1 FROM conversation AS c WHERE c.bundle = a.key
-                   AND (", stage!(Found), " OR ", stage!(Completed), " OR ", stage!(Sealed), ")))"),
-            )?
-            .execute([&sink])?;
-            tx.prepare_cached(
-                concat!("INSERT OR IGNORE INTO filing (segment, sink)
-                 SELECT DISTINCT segment, ?1 FROM conversation WHERE ", stage!(Sealed)),
-            )?
-            .execute([&sink])?;
-            replace_in(tx, &sink)?;
-            keep_none(tx)?;
-            // The archive's text about itself may be gone, too.
-            tx.prepare_cached("DELETE FROM meta WHERE name = 'readme:' || ?1")?
-                .execute([&sink])?;
-            tx.prepare_cached(
-                concat!("INSERT OR IGNORE INTO wanting (conversation, sink)
-                 SELECT id, ?1 FROM conversation WHERE ", stage!(Filed)),
-            )?
-            .execute([&sink])
-            .map(drop)
-        })
-        .await
-    }
-
     /// Notes that a sink lacks these conversations, which it has had before: they are brought to it
     /// as a further attempt. Those that are under way already are left alone.
     ///
@@ -226,33 +168,6 @@ impl Queue {
         .await
     }
 
-    /// Notes that a sink has the receipts of these segments, given by number and day: they need not be
-    /// filed in it, and their numbers are taken.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn has_segments(
-        &self,
-        sink: String,
-        segments: Vec<(i64, String)>,
-    ) -> Result<(), QueueError> {
-        self.transaction(move |tx| {
-            let joined = joined(tx)?;
-            for (number, day) in &segments {
-                tx.prepare_cached("INSERT OR IGNORE INTO segment VALUES (?1, ?2)")?
-                    .execute(params![number, day])?;
-                // One of another day with this number was filed by another queue.
-                tx.prepare_cached(
-                    "DELETE FROM filing WHERE segment = ?1 AND sink = ?2
-                     AND EXISTS (SELECT 1 FROM segment WHERE number = ?1 AND day = ?3)",
-                )?
-                .execute(params![number, sink, day])?;
-            }
-            release(tx, &joined)
-        })
-        .await
-    }
-
     /// Returns true if an object of a sink is part of what is not filed yet.
     ///
     /// # Errors
@@ -266,7 +181,8 @@ impl Queue {
     }
 
     /// Notes what receipts in a sink prove of it, as conversations and attempts: it does not lack that,
-    /// unless a later attempt is known; or, if `further`, it has had that in another form.
+    /// unless a later attempt is known; or, if `further`, it has had that in another form. What is on its way
+    /// to it is left alone.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -277,8 +193,11 @@ impl Queue {
         further: bool,
     ) -> Result<(), QueueError> {
         self.transaction(move |tx| {
-            let mut later =
-                tx.prepare_cached("SELECT attempt > ?2 FROM conversation WHERE id = ?1")?;
+            // What is under way to it and to nobody else would else be under way to all.
+            let mut later = tx.prepare_cached(concat!(
+                "SELECT attempt > ?2 FROM conversation WHERE id = ?1 AND ",
+                stage!(Filed)
+            ))?;
             let mut has =
                 tx.prepare_cached("DELETE FROM wanting WHERE conversation = ?1 AND sink = ?2")?;
             let mut had = tx.prepare_cached(
@@ -350,8 +269,13 @@ impl Queue {
     ) -> Result<usize, QueueError> {
         self.transaction(move |tx| {
             for (conversation, sink) in &refused {
-                tx.prepare_cached("DELETE FROM wanting WHERE conversation = ?1 AND sink = ?2")?
-                    .execute([conversation, sink])?;
+                tx.prepare_cached(concat!(
+                    "DELETE FROM wanting WHERE conversation = ?1 AND sink = ?2
+                     AND EXISTS (SELECT 1 FROM conversation WHERE id = ?1 AND ",
+                    stage!(Filed),
+                    ")"
+                ))?
+                .execute([conversation, sink])?;
             }
             let mut wanted = 0;
             for one in &lacking {

@@ -14,7 +14,7 @@ pub fn goes_on(reported: &ReportedOutcome) -> bool {
 }
 
 /// An outcome that is the last word on a conversation that is new and of which nothing is handed over.
-pub(super) fn last_word(reported: &ReportedOutcome) -> Option<Outcome> {
+pub(crate) fn last_word(reported: &ReportedOutcome) -> Option<Outcome> {
     let (outcome, bundle, retryable) = outcome(reported);
     // Artifacts that were announced may still come.
     if retryable || bundle.is_some() || announced(reported) > Some(0) {
@@ -25,7 +25,7 @@ pub(super) fn last_word(reported: &ReportedOutcome) -> Option<Outcome> {
 
 /// The outcome of a conversation as the source reports it, the bundle that holds it, and whether it may
 /// get better.
-fn outcome(reported: &ReportedOutcome) -> (Outcome, Option<String>, bool) {
+pub(crate) fn outcome(reported: &ReportedOutcome) -> (Outcome, Option<String>, bool) {
     let mut bundle = None;
     let mut retryable = false;
     let outcome = match &reported.result {
@@ -60,7 +60,7 @@ fn outcome(reported: &ReportedOutcome) -> (Outcome, Option<String>, bool) {
 }
 
 /// How many artifacts the source says that there are of a conversation.
-fn announced(reported: &ReportedOutcome) -> Option<u32> {
+pub(crate) fn announced(reported: &ReportedOutcome) -> Option<u32> {
     match &reported.result {
         Reported::HandedOver(handed) => Some(handed.artifacts),
         _ => None,
