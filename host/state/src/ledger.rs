@@ -31,10 +31,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Acknowledged, Backfilled, Completion, CountMismatch, FetchFailure, FetchOrder, KnownSink,
-    ObjectCopy, Queue, QueueError, QueueStock, ReceiptSummary, Searched, SearchedRange, Status,
-    SupersededSegment, Unproven, VoidSegment,
+    MemoryLedger, ObjectCopy, Queue, QueueError, QueueStock, ReceiptSummary, Searched,
+    SearchedRange, Status, SupersededSegment, Unproven, VoidSegment,
     fleet::{FetchReport, TakenFetch},
     journal::{JournaledLedger, Written, results, splits, text},
+    memory_ledger::Answer,
 };
 use recording_host_model::{
     ArtifactKey, ArtifactResult, ConversationRef, KeyContext, Progress, Segment, Split, TimeRange,
@@ -59,9 +60,9 @@ pub(crate) trait Delegate: Send + Sync {
 }
 
 /// Declares a part of the ledger, each method with what it is for, its arguments and its answer, and has
-/// [`Queue`] answer it by its own method of the same name. A [`JournaledLedger`] does what it changes twice: as an
-/// entry of the journal, and by its queue. For tests there is the same part of a ledger that delegates each method
-/// unless it has its own.
+/// [`Queue`] and the data of a [`MemoryLedger`] answer it by their own methods of the same name. A
+/// [`JournaledLedger`] does what it changes twice: as an entry of the journal, and by its queue. For tests there is
+/// the same part of a ledger that delegates each method unless it has its own.
 macro_rules! part {
     (
         $(#[$about_part:meta])*
@@ -143,6 +144,20 @@ macro_rules! part {
                     };
                     let made = writing.queue().$changing($($given),*).await;
                     writing.end(made)
+                }
+            )*
+        }
+
+        #[async_trait]
+        impl $part for MemoryLedger {
+            $(
+                async fn $method(&self, $($name: $type),*) -> Result<$answer, QueueError> {
+                    Answer::<$answer>::answer(self.kept().$method($($name),*))
+                }
+            )*
+            $(
+                async fn $changing(&self, $($given: $given_type),*) -> Result<$result, QueueError> {
+                    Answer::<$result>::answer(self.kept().$changing($($given),*))
                 }
             )*
         }
@@ -352,7 +367,8 @@ part! {
     changes {
         /// Notes a sink as it is now.
         set_sink(sink: KnownSink) -> ();
-        /// Notes which sinks are still there; nothing waits for the others any more.
+        /// Notes which sinks are still there; nothing waits for the others any more. What was on its way to these
+        /// alone is filed, or is another attempt for all.
         lapse(present: Vec<String>) -> ();
         /// Notes that a sink lacks all that others have.
         lacks_all(sink: String) -> ();
@@ -360,7 +376,8 @@ part! {
         lacks(sink: String, conversations: Vec<String>) -> u64;
         /// Notes that a sink has the receipts of segments, given by number and day.
         has_segments(sink: String, segments: Vec<(i64, String)>) -> ();
-        /// Notes what receipts in a sink prove of it, as conversations and attempts.
+        /// Notes what receipts in a sink prove of it, as conversations and attempts; what is on its way to it is
+        /// left alone.
         has(sink: String, conversations: Vec<(String, u32)>, further: bool) -> ();
         /// Notes what sinks were given that lacked it; returns how many conversations are to be fetched.
         filled(lacking: Vec<Backfilled>, refused: Vec<(String, String)>, now: u64) -> usize;

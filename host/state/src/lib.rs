@@ -1,6 +1,7 @@
 //! The durable state of an export, as two traits: the [`WorkQueue`] holds the splits, which workers claim
 //! and step, and the [`Ledger`] what has become of each conversation, along its [life cycle](Stage).
-//! [`Queue`] is both, in a SQLite file in `data_dir`.
+//! [`Queue`] is both, in a SQLite file in `data_dir`. [`MemoryLedger`] is both in plain collections: the reference
+//! that the queue is compared with, call by call, and a ledger for the tests of whoever embeds this crate.
 //!
 //! Work that is not acknowledged here is done again after an interruption. A transaction is on disk when it
 //! returns. No link and no secret is ever kept.
@@ -25,6 +26,7 @@ pub mod ledger;
 mod life_cycle;
 mod memory;
 mod memory_fleet;
+mod memory_ledger;
 mod names;
 mod reader;
 mod record;
@@ -65,6 +67,7 @@ pub use ledger::Ledger;
 pub use life_cycle::{Stage, Transition};
 pub use memory::MemoryWorkQueue;
 pub use memory_fleet::{MemoryFleet, MemoryNode};
+pub use memory_ledger::MemoryLedger;
 use reader::Reader;
 pub use recover::ReceiptSummary;
 pub use repair::{Unproven, VoidSegment, hashed};

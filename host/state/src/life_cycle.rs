@@ -7,7 +7,7 @@
 
 mod guard;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use guard::guard;
 
@@ -151,6 +151,12 @@ impl Stage {
             self,
             Stage::Completed | Stage::Sealed | Stage::Compactable | Stage::Filed
         )
+    }
+
+    /// Returns true if every sink has acknowledged it.
+    #[must_use]
+    pub(crate) const fn is_in_every_sink(self) -> bool {
+        matches!(self, Stage::Compactable | Stage::Filed)
     }
 }
 

@@ -1,0 +1,144 @@
+//! A ledger in memory alone, with its work queue: the reference that the one in SQLite is compared with, and
+//! the ledger of whoever tests something on one.
+//!
+//! It is written of the documentation of the traits, in plain collections and without regard to how many
+//! conversations there are. What is decided of a conversation it shares with [`Queue`](crate::Queue): the
+//! [transitions](crate::Transition), the time of another request, the outcome that several make. How that is
+//! kept and found again it has for itself, which the tests compare call by call.
+
+#[cfg(test)]
+mod check;
+mod commit;
+mod discovery;
+mod fetching;
+mod filing;
+mod handover;
+mod kept;
+mod repair;
+mod report;
+mod segments;
+mod sinks;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{Committed, Lease, QueueError, WorkQueue, commit::Due, memory::next_worker};
+pub(crate) use kept::Kept;
+use recording_host_model::{Split, Step};
+
+/// A ledger and its work queue in memory, as one worker sees them; clones are the same worker.
+#[derive(Clone, Debug)]
+pub struct MemoryLedger {
+    kept: Arc<Mutex<Kept>>,
+    worker: u64,
+}
+
+impl Default for MemoryLedger {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryLedger {
+    /// A ledger that knows nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of(Arc::default())
+    }
+
+    fn of(kept: Arc<Mutex<Kept>>) -> Self {
+        MemoryLedger {
+            kept,
+            worker: next_worker(),
+        }
+    }
+
+    /// The same ledger as another worker sees it, which has its own claims.
+    #[must_use]
+    pub fn worker(&self) -> Self {
+        Self::of(Arc::clone(&self.kept))
+    }
+
+    /// Another ledger with the same contents, as this one would be after all of its workers have stopped. Says
+    /// whether it is [ready](crate::ledger::Repair::set_ready): else what receipts prove is to be recovered
+    /// from the beginning.
+    #[must_use]
+    pub fn restarted(&self) -> (Self, bool) {
+        let mut kept = self.kept().clone();
+        let ready = kept.restart();
+        (Self::of(Arc::new(Mutex::new(kept))), ready)
+    }
+
+    /// The data, for a call that has all of its effect while it is held.
+    pub(crate) fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a call on the data returns: few can fail.
+pub(crate) trait Answer<T> {
+    /// As the ledger's traits have it.
+    fn answer(self) -> Result<T, QueueError>;
+}
+
+impl<T> Answer<T> for T {
+    fn answer(self) -> Result<T, QueueError> {
+        Ok(self)
+    }
+}
+
+impl<T> Answer<T> for Result<T, QueueError> {
+    fn answer(self) -> Result<T, QueueError> {
+        self
+    }
+}
+
+#[async_trait]
+impl WorkQueue for MemoryLedger {
+    async fn add(&self, splits: Vec<Split>, now: u64) -> Result<Vec<String>, QueueError> {
+        Ok(self.kept().splits.add(&splits, now))
+    }
+
+    async fn open_splits(&self) -> Result<Vec<(String, u64)>, QueueError> {
+        let kept = self.kept();
+        let open = kept.splits.open().into_iter();
+        Ok(open.map(|(split, due)| (split.id.clone(), due)).collect())
+    }
+
+    async fn split(&self, id: String) -> Result<Option<Split>, QueueError> {
+        Ok(self.kept().splits.get(&id))
+    }
+
+    async fn claim(&self, id: String, lease: Lease) -> Result<Option<Split>, QueueError> {
+        Ok(self.kept().splits.claim(&id, self.worker, lease))
+    }
+
+    async fn claim_next(&self, lease: Lease) -> Result<Option<Split>, QueueError> {
+        Ok(self.kept().splits.claim_next(self.worker, lease))
+    }
+
+    async fn renew(&self, id: String, lease: Lease) -> Result<bool, QueueError> {
+        Ok(self.kept().splits.renew(&id, self.worker, lease))
+    }
+
+    async fn release(&self, id: String, due: u64) -> Result<bool, QueueError> {
+        Ok(self.kept().splits.release(&id, self.worker, due))
+    }
+
+    async fn commit(
+        &self,
+        split: String,
+        step: Step,
+        now: u64,
+        horizon: u64,
+    ) -> Result<Committed, QueueError> {
+        let mut kept = self.kept();
+        if !kept.splits.holds(&split, self.worker) {
+            return Err(QueueError::NotHeld(split));
+        }
+        let committed = kept.commit(&split, &step, Due { now, horizon });
+        kept.splits.step(&split, &step.next, now);
+        Ok(committed)
+    }
+}
