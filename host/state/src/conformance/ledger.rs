@@ -28,16 +28,18 @@
 //! [`commit`](crate::WorkQueue::commit) makes conversations known, through the traits alone. Durability beyond the
 //! process is checked where the [`Fixture`] can open both again.
 
+mod apart;
 mod discovery;
 pub(crate) mod export;
 mod fetching;
 mod filing;
+mod handover;
 mod outcomes;
 mod repair;
 mod report;
 mod segments;
 mod sinks;
-mod view;
+pub(super) mod view;
 mod whole;
 
 use std::sync::Arc;
@@ -67,6 +69,7 @@ pub async fn all<F: LedgerFixture>(fresh: impl Fn() -> F) -> Result<(), Failure>
     fetching::results_are_noted_together(&fresh()).await?;
     fetching::artifacts_are_owed_to_sinks(&fresh()).await?;
     fetching::copies_are_found(&fresh()).await?;
+    handover::reports_are_applied_once(&fresh()).await?;
     outcomes::are_final_when_nothing_is_left(&fresh()).await?;
     outcomes::that_may_improve_are_postponed(&fresh()).await?;
     outcomes::that_are_owed_are_failures(&fresh()).await?;
@@ -77,6 +80,7 @@ pub async fn all<F: LedgerFixture>(fresh: impl Fn() -> F) -> Result<(), Failure>
     filing::notes_are_kept_by_sink(&fresh()).await?;
     filing::takes_up_what_has_grown(&fresh()).await?;
     outcomes::of_losses_alone_are_tried_again(&fresh()).await?;
+    outcomes::of_an_attempt_are_of_that_alone(&fresh()).await?;
     segments::take_the_place_of_smaller_ones(&fresh()).await?;
     segments::are_joined_once_for_a_sink_that_is_added(&fresh()).await?;
     sinks::lack_what_is_noted(&fresh()).await?;
@@ -84,8 +88,15 @@ pub async fn all<F: LedgerFixture>(fresh: impl Fn() -> F) -> Result<(), Failure>
     sinks::that_are_added_lack_all(&fresh()).await?;
     sinks::that_are_gone_are_not_waited_for(&fresh()).await?;
     sinks::hold_what_was_delivered(&fresh()).await?;
+    handover::bundles_are_for_those_that_lack_them(&fresh()).await?;
+    apart::is_lacked_by_a_sink_that_is_added(&fresh()).await?;
+    apart::outlives_the_sink_it_was_for(&fresh()).await?;
+    apart::is_left_alone_on_its_way(&fresh()).await?;
+    apart::is_known_to_be_in_a_sink(&fresh()).await?;
+    apart::is_filed_when_the_last_sink_is_gone(&fresh()).await?;
     repair::takes_over_what_receipts_prove(&fresh()).await?;
     repair::files_a_segment_again(&fresh()).await?;
+    repair::is_refused_without_a_change(&fresh()).await?;
     repair::gives_way_in_the_sink_whose_files_are_wrong(&fresh()).await?;
     report::numbers_agree(&fresh()).await?;
     report::losses_are_named_once(&fresh()).await?;

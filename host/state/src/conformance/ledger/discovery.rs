@@ -17,6 +17,9 @@ use recording_host_model::{
     Reported, Step, TimeRange, Update,
 };
 
+/// How many parts of a day are counted apart.
+const PARTS: u64 = 12;
+
 /// A range of the day, as milliseconds after its start.
 fn range(from: u64, until: u64) -> TimeRange {
     TimeRange {
@@ -112,6 +115,12 @@ pub(super) async fn ranges_are_searched_when_their_search_is_over(
     export.ok(ledger.unsearch(0, NOW).await)?;
     export.same("ranges", ranges().await, Vec::new())?;
     export.ok(ledger.take_over((START, None)).await)?;
+    export.same("ranges", ranges().await, Vec::new())?;
+    // Neither is anything where the ranges of a search that is under way are forgotten.
+    export.ok(ledger.searched_all(NOW).await)?;
+    export.ok(ledger.unsearch(0, NOW).await)?;
+    export.ok(ledger.take_over((START, None)).await)?;
+    export.ok(ledger.searched_all(NOW).await)?;
     export.same("ranges", ranges().await, Vec::new())
 }
 
@@ -186,7 +195,9 @@ async fn is_waited_for(export: &Export) -> Result<(), Failure> {
         message: String::new(),
         retryable: true,
     });
-    export.find(vec![continues], &[("live", not_ended)]).await?;
+    // A step may report it twice.
+    let twice = vec![continues.clone(), continues];
+    export.find(twice, &[("live", not_ended)]).await?;
     let begun = START + 1000;
     export.same("what continues", reader.live().await, Some((begun, begun)))?;
     export.same(
@@ -240,6 +251,21 @@ pub(super) async fn counts_are_compared(fixture: &dyn LedgerFixture) -> Result<(
         vec![lacking],
     )?;
     export.find_wanted(&["b"]).await?;
+    // However many parts of the range are counted anew, and end before its conversations begin.
+    for at in 1..=PARTS {
+        let split = export.search(range(at, at + 1)).await?;
+        let counted = ConversationCount {
+            range: range(at, at + 1),
+            conversations: 0,
+            recorded: 0,
+            requests: 1,
+        };
+        let reported = Step {
+            updates: vec![Update::Count(counted)],
+            ..step(&[], done("end"))
+        };
+        export.step(&split, reported).await?;
+    }
     export.same(
         "ranges that lack some",
         reader.miscounted().await,

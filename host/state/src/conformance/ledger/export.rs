@@ -14,15 +14,15 @@ use recording_host_model::{
 };
 
 /// The day on which the conversations begin.
-pub(super) const DAY: &str = "2023-11-14";
+pub(in crate::conformance) const DAY: &str = "2023-11-14";
 /// Its first instant (ms).
-pub(super) const START: u64 = 1_699_920_000_000;
+pub(in crate::conformance) const START: u64 = 1_699_920_000_000;
 /// A day (ms).
-pub(super) const DAY_MS: u64 = 86_400_000;
+pub(in crate::conformance) const DAY_MS: u64 = 86_400_000;
 /// The sinks of the export.
 pub(crate) const SINKS: [&str; 2] = ["lake", "nas"];
 /// The length of every object, in bytes.
-pub(super) const SIZE: u64 = 10;
+pub(in crate::conformance) const SIZE: u64 = 10;
 
 /// Texts as calls take them.
 pub(crate) fn texts(of: &[&str]) -> Vec<String> {
@@ -51,7 +51,7 @@ pub(crate) fn conversation(id: &str) -> Conversation {
 }
 
 /// The key of the only recording of a conversation.
-pub(super) fn recording(conversation: &str) -> ArtifactKey {
+pub(in crate::conformance) fn recording(conversation: &str) -> ArtifactKey {
     ArtifactKey::Recording(RecordingKey {
         conversation: conversation.to_owned(),
         recording: "r".to_owned(),
@@ -60,7 +60,7 @@ pub(super) fn recording(conversation: &str) -> ArtifactKey {
 }
 
 /// An artifact as a step hands it over.
-pub(super) fn artifact(key: ArtifactKey) -> Artifact {
+pub(in crate::conformance) fn artifact(key: ArtifactKey) -> Artifact {
     Artifact {
         key,
         download: Download {
@@ -77,7 +77,7 @@ pub(super) fn artifact(key: ArtifactKey) -> Artifact {
 }
 
 /// The object that the recording of a conversation becomes in each sink.
-pub(super) fn object(conversation: &str) -> Object {
+pub(in crate::conformance) fn object(conversation: &str) -> Object {
     Object {
         conversation: conversation.to_owned(),
         recording: "r".to_owned(),
@@ -96,7 +96,11 @@ pub(super) fn object(conversation: &str) -> Object {
 }
 
 /// The result of a recording that some sinks took, and that others are owed.
-pub(super) fn delivered(conversation: &str, took: &[&str], backlog: &[&str]) -> ArtifactResult {
+pub(in crate::conformance) fn delivered(
+    conversation: &str,
+    took: &[&str],
+    backlog: &[&str],
+) -> ArtifactResult {
     let objects = took
         .iter()
         .map(|sink| ((*sink).to_owned(), object(conversation)));
@@ -112,7 +116,7 @@ pub(super) fn delivered(conversation: &str, took: &[&str], backlog: &[&str]) -> 
 }
 
 /// The outcome of a conversation of which all is handed over, which is one recording.
-pub(super) fn handed_over() -> Reported {
+pub(in crate::conformance) fn handed_over() -> Reported {
     Reported::HandedOver(HandedOver {
         artifacts: 1,
         missing: Vec::new(),
@@ -120,7 +124,7 @@ pub(super) fn handed_over() -> Reported {
 }
 
 /// The outcome of a conversation whose recordings are unavailable.
-pub(super) fn unavailable(retryable: bool) -> Reported {
+pub(in crate::conformance) fn unavailable(retryable: bool) -> Reported {
     Reported::Failed(recording_host_model::Failure {
         code: "unavailable".to_owned(),
         message: "no luck".to_owned(),
@@ -129,7 +133,7 @@ pub(super) fn unavailable(retryable: bool) -> Reported {
 }
 
 /// The outcomes of conversations, as a step reports them.
-pub(super) fn outcomes(of: &[(&str, Reported)]) -> Vec<ReportedOutcome> {
+pub(in crate::conformance) fn outcomes(of: &[(&str, Reported)]) -> Vec<ReportedOutcome> {
     let outcomes = of.iter().map(|(id, result)| ReportedOutcome {
         conversation: (*id).to_owned(),
         result: result.clone(),
@@ -146,17 +150,17 @@ pub(crate) fn first_split(name: &str, kind: &str) -> Split {
 }
 
 /// An export in a check of one guarantee.
-pub(super) struct Export {
+pub(in crate::conformance) struct Export {
     /// The ledger, which the check changes.
-    pub(super) ledger: Arc<dyn Ledger>,
+    pub(in crate::conformance) ledger: Arc<dyn Ledger>,
     /// The same ledger, which reads what the other has changed.
-    pub(super) reader: Arc<dyn Ledger>,
+    pub(in crate::conformance) reader: Arc<dyn Ledger>,
     /// A worker of its splits.
-    pub(super) worker: Worker,
+    pub(in crate::conformance) worker: Worker,
 }
 
 impl Export {
-    pub(super) fn of(fixture: &dyn LedgerFixture, guarantee: &'static str) -> Self {
+    pub(in crate::conformance) fn of(fixture: &dyn LedgerFixture, guarantee: &'static str) -> Self {
         Export {
             ledger: fixture.ledger(),
             reader: fixture.ledger(),
@@ -165,12 +169,15 @@ impl Export {
     }
 
     /// The answer of a call that ought to succeed.
-    pub(super) fn ok<T>(&self, answer: Result<T, QueueError>) -> Result<T, Failure> {
+    pub(in crate::conformance) fn ok<T>(
+        &self,
+        answer: Result<T, QueueError>,
+    ) -> Result<T, Failure> {
         ok(self.worker.guarantee, answer)
     }
 
     /// Compares an answer with what it ought to be.
-    pub(super) fn same<T: Debug + PartialEq>(
+    pub(in crate::conformance) fn same<T: Debug + PartialEq>(
         &self,
         what: &str,
         answer: Result<T, QueueError>,
@@ -180,7 +187,7 @@ impl Export {
     }
 
     /// Compares an answer, whose order means nothing, with what it ought to have.
-    pub(super) fn has<T: Debug + Ord>(
+    pub(in crate::conformance) fn has<T: Debug + Ord>(
         &self,
         what: &str,
         answer: Result<Vec<T>, QueueError>,
@@ -192,7 +199,7 @@ impl Export {
     }
 
     /// Compares what was answered with what it ought to be.
-    pub(super) fn is<T: Debug + PartialEq>(
+    pub(in crate::conformance) fn is<T: Debug + PartialEq>(
         &self,
         what: &str,
         answer: T,
@@ -202,14 +209,14 @@ impl Export {
     }
 
     /// Checks how many objects are counted, and their bytes.
-    pub(super) async fn stores(&self, objects: u64) -> Result<(), Failure> {
+    pub(in crate::conformance) async fn stores(&self, objects: u64) -> Result<(), Failure> {
         let progress = self.status().await?.progress;
         let counted = (progress.objects, progress.bytes);
         self.is("objects and bytes", counted, (objects, objects * SIZE))
     }
 
     /// Begins the next search, of a range; returns its split.
-    pub(super) async fn search(&self, range: TimeRange) -> Result<String, Failure> {
+    pub(in crate::conformance) async fn search(&self, range: TimeRange) -> Result<String, Failure> {
         let number = self.ok(self.reader.searched().await)?.begun + 1;
         let name = format!("find-{number:06}");
         let splits = vec![first_split(&name, "pages")];
@@ -219,13 +226,17 @@ impl Export {
     }
 
     /// Has a split that is claimed make its last step.
-    pub(super) async fn step(&self, split: &str, reported: Step) -> Result<(), Failure> {
+    pub(in crate::conformance) async fn step(
+        &self,
+        split: &str,
+        reported: Step,
+    ) -> Result<(), Failure> {
         self.worker.claim(split, NOW).await?;
         self.worker.commit(split, reported, NOW).await.map(drop)
     }
 
     /// A search of the day finds conversations, some of them with their outcomes.
-    pub(super) async fn find(
+    pub(in crate::conformance) async fn find(
         &self,
         conversations: Vec<Conversation>,
         of: &[(&str, Reported)],
@@ -245,13 +256,17 @@ impl Export {
     }
 
     /// A search finds conversations that are to be fetched.
-    pub(super) async fn find_wanted(&self, ids: &[&str]) -> Result<(), Failure> {
+    pub(in crate::conformance) async fn find_wanted(&self, ids: &[&str]) -> Result<(), Failure> {
         let found = ids.iter().map(|id| conversation(id)).collect();
         self.find(found, &[]).await
     }
 
     /// Fetches conversations in one fetch, whose split is returned.
-    pub(super) async fn fetch(&self, name: &str, ids: &[&str]) -> Result<String, Failure> {
+    pub(in crate::conformance) async fn fetch(
+        &self,
+        name: &str,
+        ids: &[&str],
+    ) -> Result<String, Failure> {
         let split = first_split(name, "files");
         let id = split.id.clone();
         let new = self
@@ -263,7 +278,11 @@ impl Export {
     }
 
     /// The split of a fetch hands over a recording of each conversation, and ends.
-    pub(super) async fn hand_over(&self, split: &str, ids: &[&str]) -> Result<(), Failure> {
+    pub(in crate::conformance) async fn hand_over(
+        &self,
+        split: &str,
+        ids: &[&str],
+    ) -> Result<(), Failure> {
         let all: Vec<_> = ids.iter().map(|id| (*id, handed_over())).collect();
         let reported = Step {
             artifacts: ids.iter().map(|id| artifact(recording(id))).collect(),
@@ -274,7 +293,11 @@ impl Export {
     }
 
     /// The split of a fetch says what has become of conversations, and ends.
-    pub(super) async fn report(&self, split: &str, of: &[(&str, Reported)]) -> Result<(), Failure> {
+    pub(in crate::conformance) async fn report(
+        &self,
+        split: &str,
+        of: &[(&str, Reported)],
+    ) -> Result<(), Failure> {
         let reported = Step {
             outcomes: outcomes(of),
             ..step(&[], done("end"))
@@ -283,18 +306,26 @@ impl Export {
     }
 
     /// Brings the recordings of conversations to sinks.
-    pub(super) async fn deliver(&self, ids: &[&str], sinks: &[&str]) -> Result<(), Failure> {
+    pub(in crate::conformance) async fn deliver(
+        &self,
+        ids: &[&str],
+        sinks: &[&str],
+    ) -> Result<(), Failure> {
         let batch = ids.iter().map(|id| delivered(id, sinks, &[])).collect();
         self.ok(self.ledger.delivered(batch).await)
     }
 
     /// Makes outcomes final; nothing is worth waiting for.
-    pub(super) async fn complete(&self) -> Result<Completion, Failure> {
+    pub(in crate::conformance) async fn complete(&self) -> Result<Completion, Failure> {
         self.ok(self.ledger.complete(NOW, 0, 0).await)
     }
 
     /// Fetches conversations that are wanted, brings their recordings to both sinks and completes them.
-    pub(super) async fn store(&self, name: &str, ids: &[&str]) -> Result<(), Failure> {
+    pub(in crate::conformance) async fn store(
+        &self,
+        name: &str,
+        ids: &[&str],
+    ) -> Result<(), Failure> {
         let split = self.fetch(name, ids).await?;
         self.hand_over(&split, ids).await?;
         self.deliver(ids, &SINKS).await?;
@@ -302,13 +333,13 @@ impl Export {
     }
 
     /// Seals what is completed for both sinks; returns the number of the last segment.
-    pub(super) async fn seal(&self) -> Result<i64, Failure> {
+    pub(in crate::conformance) async fn seal(&self) -> Result<i64, Failure> {
         self.ok(self.ledger.seal_segments(1, 100, texts(&SINKS)).await)?;
         self.ok(self.reader.last_segment().await)
     }
 
     /// Files a segment in a sink, to be compacted later if `keep`.
-    pub(super) async fn file(
+    pub(in crate::conformance) async fn file(
         &self,
         number: i64,
         sink: &str,
@@ -319,7 +350,7 @@ impl Export {
     }
 
     /// Finds, stores and files conversations in both sinks; returns the number of their segment.
-    pub(super) async fn file_new(
+    pub(in crate::conformance) async fn file_new(
         &self,
         name: &str,
         ids: &[&str],
@@ -334,13 +365,13 @@ impl Export {
         Ok(number)
     }
 
-    pub(super) async fn status(&self) -> Result<Status, Failure> {
+    pub(in crate::conformance) async fn status(&self) -> Result<Status, Failure> {
         self.ok(self.reader.status().await)
     }
 
     /// Checks how many conversations are wanted, being fetched, on their way from there to the receipts,
     /// and filed.
-    pub(super) async fn counts(&self, expected: [u64; 4]) -> Result<(), Failure> {
+    pub(in crate::conformance) async fn counts(&self, expected: [u64; 4]) -> Result<(), Failure> {
         let status = self.status().await?;
         let filed = status.progress.filed.values().sum();
         let counts = [status.wanted, status.fetching, status.unfiled, filed];

@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use super::{
     super::{Failure, NOW, done, step},
     LedgerFixture,
-    export::{DAY_MS, Export, START, conversation, handed_over, unavailable},
+    export::{
+        DAY_MS, Export, START, artifact, conversation, handed_over, outcomes, recording,
+        unavailable,
+    },
 };
-use crate::Completion;
+use crate::{Completion, FetchFailure};
+use recording_host_model::{HandedOver, Reported, Step};
 
 /// When a loss may be tried again without an order (ms).
 const LATER: u64 = NOW + 2 * 3_600_000;
@@ -185,5 +189,63 @@ pub(super) async fn that_are_owed_are_failures(fixture: &dyn LedgerFixture) -> R
     export.counts([1, 0, 2, 0]).await?;
     let split = export.fetch("fetch-2", &["c"]).await?;
     export.step(&split, step(&[], done("end"))).await?;
-    export.same("what was owed", ledger.settle_forgotten().await, 1)
+    export.same("what was owed", ledger.settle_forgotten().await, 1)?;
+    // A bundle that is never handed over is owed, too.
+    export.find_wanted(&["d"]).await?;
+    let split = export.fetch("fetch-3", &["d"]).await?;
+    let inside = Reported::InBundle("never".to_owned());
+    export.report(&split, &[("d", inside)]).await?;
+    export.is("completed", export.complete().await?.completed, 1)?;
+    export.same("what was owed", ledger.settle_forgotten().await, 1)?;
+    export.same("what was owed", ledger.settle_forgotten().await, 0)?;
+    let answer = export.complete().await?;
+    let losses = answer.losses.values().sum::<u64>();
+    export.is("completed and lost", (answer.completed, losses), (1, 1))
+}
+
+pub(super) async fn of_an_attempt_are_of_that_alone(
+    fixture: &dyn LedgerFixture,
+) -> Result<(), Failure> {
+    let export = Export::of(
+        fixture,
+        "a loss is that of the last attempt, whatever was announced before",
+    );
+    let ledger = &export.ledger;
+    let losses = async |code: &str| {
+        let answer = export.complete().await?;
+        let expected = BTreeMap::from([(code.to_owned(), 1)]);
+        export.is("losses", answer.losses, expected)
+    };
+    export.find_wanted(&["a"]).await?;
+    let split = export.fetch("fetch-1", &["a"]).await?;
+    let two = Reported::HandedOver(HandedOver {
+        artifacts: 2,
+        missing: Vec::new(),
+    });
+    let reported = Step {
+        artifacts: vec![artifact(recording("a"))],
+        outcomes: outcomes(&[("a", two)]),
+        ..step(&[], done("end"))
+    };
+    export.step(&split, reported).await?;
+    export.deliver(&["a"], &["lake", "nas"]).await?;
+    losses("fewer-than-announced").await?;
+    let number = export.seal().await?;
+    for sink in ["lake", "nas"] {
+        export.file(number, sink, false).await?;
+    }
+    export.same("losses taken up", ledger.retry_lost(NOW).await, 1)?;
+    let split = export.fetch("fetch-2", &["a"]).await?;
+    let failure = FetchFailure {
+        code: "gone".to_owned(),
+        message: "no luck".to_owned(),
+        retryable: false,
+        divisible: false,
+    };
+    export.same(
+        "fetched again",
+        ledger.abandon(split, failure, NOW).await,
+        0,
+    )?;
+    losses("gone").await
 }

@@ -235,3 +235,34 @@ pub(super) async fn gives_way_in_the_sink_whose_files_are_wrong(
     };
     export.same("segments replaced", reader.replaced().await, vec![wrong])
 }
+
+pub(super) async fn is_refused_without_a_change(
+    fixture: &dyn LedgerFixture,
+) -> Result<(), Failure> {
+    let export = Export::of(fixture, "a repair that has to wait changes nothing");
+    let (ledger, reader) = (&export.ledger, &export.reader);
+    let number = export.file_new("fetch-1", &["a"], false).await?;
+    let lacked = ledger.lacks("nas".to_owned(), texts(&["a"])).await;
+    export.same("conversations noted", lacked, 1)?;
+    let found = vec![backfilled("a", true, &[])];
+    export.same(
+        "to be fetched",
+        ledger.filled(found, Vec::new(), NOW).await,
+        1,
+    )?;
+    // One more is filed, and could be joined with others, while the first one is on its way.
+    export.file_new("fetch-2", &["b"], true).await?;
+    let can = async || reader.can_compact("2030-01-01".to_owned()).await;
+    export.same("something to compact", can().await, true)?;
+    let void = VoidSegment {
+        sink: "lake".to_owned(),
+        day: DAY.to_owned(),
+        number,
+        conversations: texts(&["b", "a"]),
+        sound: Vec::new(),
+    };
+    let before = View::of(&export).await?;
+    let again = ledger.file_again(void, NOW).await;
+    export.same("conversations completed", again, None)?;
+    before.is_that_of(&View::of(&export).await?, "after a refusal")
+}

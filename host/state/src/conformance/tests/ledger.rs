@@ -1,5 +1,5 @@
-//! SQLite keeps every guarantee of a ledger, in a file and in memory, and ledgers that break one each are
-//! found out.
+//! SQLite keeps every guarantee of a ledger, in a file and in memory, so does the ledger in maps, and ledgers
+//! that break one each are found out.
 
 mod broken;
 
@@ -14,7 +14,7 @@ use super::{
     },
     Sqlite,
 };
-use crate::{Ledger, Queue, WorkQueue};
+use crate::{Ledger, MemoryLedger, Queue, WorkQueue, conformance};
 use broken::{Fault, broken};
 
 impl LedgerFixture for Sqlite {
@@ -37,6 +37,34 @@ impl LedgerFixture for InMemory {
     fn ledger(&self) -> Arc<dyn Ledger> {
         Arc::new(self.0.clone())
     }
+}
+
+/// Maps, which a restart leaves as they are but for the claims.
+struct Maps(MemoryLedger);
+
+#[async_trait]
+impl Fixture for Maps {
+    fn worker(&self) -> Arc<dyn WorkQueue> {
+        Arc::new(self.0.worker())
+    }
+
+    async fn reopen(&mut self) -> bool {
+        self.0 = self.0.restarted().0;
+        true
+    }
+}
+
+impl LedgerFixture for Maps {
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::new(self.0.clone())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_in_memory_keeps_every_guarantee() {
+    all(|| Maps(MemoryLedger::new())).await.unwrap();
+    let as_a_work_queue = conformance::all(|| Maps(MemoryLedger::new())).await;
+    as_a_work_queue.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,6 +276,57 @@ async fn a_ledger_whose_calls_are_neither_whole_nor_durable_is_found_out() {
         (Fault::TearsBatches, whole),
         (Fault::ForgetsWhatIsLackedAtARestart, durable),
         (Fault::KeepsNotesInMemory, durable),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_brings_what_is_apart_to_others_is_found_out() {
+    let gone = "what no sink is left for is filed, and fetched again if it has grown";
+    let has = "a sink that has the receipt of what it lacked lacks it no longer";
+    found(&[
+        (
+            Fault::ForgetsWhatIsApart,
+            "a sink that is added lacks what is on its way to others alone",
+        ),
+        (
+            Fault::RepeatsAttempts,
+            "what was on its way to a sink that is gone is filed, or is another attempt",
+        ),
+        (
+            Fault::TakesBackWhatIsUnderWay,
+            "what is on its way to some sinks is not brought to all, whatever receipts prove",
+        ),
+        (Fault::LacksWhatItHas, has),
+        (Fault::KeepsWhatIsApart, has),
+        (Fault::LosesWhatHasGrown, gone),
+        (Fault::HoldsWhatIsFiled, gone),
+        (
+            Fault::LetsGoOfWhatIsCompactable,
+            "a repair that has to wait changes nothing",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_takes_other_machines_or_versions_wrongly_is_found_out() {
+    let reported = "what a node reports is noted once, and owed to whom it has not brought it";
+    found(&[
+        (
+            Fault::TakesOverAnything,
+            "a range is searched when its search is over",
+        ),
+        (
+            Fault::ComparesTooFew,
+            "the source's counts are compared with what is known",
+        ),
+        (Fault::AppliesTwice, reported),
+        (Fault::OwesToEverySink, reported),
+        (
+            Fault::BlamesTheAttemptBefore,
+            "a loss is that of the last attempt, whatever was announced before",
+        ),
     ])
     .await;
 }

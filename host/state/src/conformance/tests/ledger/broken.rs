@@ -109,6 +109,32 @@ pub(super) enum Fault {
     ForgetsWhatIsLackedAtARestart,
     /// Texts are kept in memory alone.
     KeepsNotesInMemory,
+    /// What an earlier version has searched is taken over where there was none.
+    TakesOverAnything,
+    /// Of many counted ranges some are not compared with all that is known in them.
+    ComparesTooFew,
+    /// Whatever a node reports is applied, be it for the second time.
+    AppliesTwice,
+    /// What a node has brought to a sink is owed to all others.
+    OwesToEverySink,
+    /// A loss has the reason that the attempt before had.
+    BlamesTheAttemptBefore,
+    /// A sink that is added does not lack what is on its way to others alone.
+    ForgetsWhatIsApart,
+    /// What was on its way to a sink that is gone is brought to all at the same attempt.
+    RepeatsAttempts,
+    /// What is on its way to some sinks is brought to all once one is said to have it.
+    TakesBackWhatIsUnderWay,
+    /// A sink lacks what it has the receipt of.
+    LacksWhatItHas,
+    /// What is for some sinks alone is joined with what is for all.
+    KeepsWhatIsApart,
+    /// What has grown by the time its last sink is gone is put where nobody fetches it.
+    LosesWhatHasGrown,
+    /// Artifacts of what was filed because its last sink is gone are held for ever.
+    HoldsWhatIsFiled,
+    /// A repair that is refused lets go of what could be compacted.
+    LetsGoOfWhatIsCompactable,
 }
 
 /// A ledger with a fault, and its work queue.
@@ -129,6 +155,16 @@ struct Past {
     removed: HashSet<i64>,
     lacked: Vec<(String, Vec<String>)>,
     notes: HashMap<String, String>,
+    /// True once a sink was added.
+    added: bool,
+    /// True once sinks were gone.
+    lapsed: bool,
+    /// Conversations on their way that a sink was said to have.
+    taken_back: HashSet<String>,
+    /// Sinks that were said to have segments.
+    has_receipts: Vec<String>,
+    /// True once a segment for some sinks alone was read.
+    apart: bool,
 }
 
 pub(super) fn broken(fault: Fault) -> BrokenFixture {

@@ -1,6 +1,6 @@
 //! Faults on the way from completed to filed, and in what is kept of sinks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 
@@ -49,6 +49,16 @@ impl DelegateFiling for Broken {
         {
             segment.replaces.insert(other("lake"), numbers);
         }
+        self.past().apart |= segment.apart;
+        if self.is(Fault::RepeatsAttempts) && self.past().lapsed {
+            for completed in &mut segment.conversations {
+                completed.attempt = 1;
+            }
+        }
+        if self.is(Fault::TakesBackWhatIsUnderWay) {
+            let mut of = segment.conversations.iter();
+            segment.apart &= !of.any(|one| self.past().taken_back.contains(&one.id));
+        }
         Ok(segment)
     }
 
@@ -78,10 +88,22 @@ impl DelegateFiling for Broken {
             _ => {}
         }
         let filed = queue.filed(segment, sink, keep, now).await?;
+        if filed.everywhere && self.is(Fault::LacksWhatItHas) {
+            let ids = queue.filed_in(segment).await?;
+            let sinks = self.past().has_receipts.clone();
+            for sink in sinks {
+                queue.lacks(sink, ids.clone()).await?;
+            }
+        }
         Ok(match self.is(Fault::SeesNoGrowth) {
             true => Acknowledged { grown: 0, ..filed },
             false => filed,
         })
+    }
+
+    async fn can_compact(&self, before: String) -> Result<bool, QueueError> {
+        let kept = self.is(Fault::KeepsWhatIsApart) && self.past().apart;
+        Ok(kept || self.queue.can_compact(before).await?)
     }
 
     async fn fix_receipt(
@@ -138,13 +160,66 @@ impl DelegateFiling for Broken {
 #[async_trait]
 impl DelegateSinks for Broken {
     async fn lapse(&self, present: Vec<String>) -> Result<(), QueueError> {
-        match self.is(Fault::WaitsForEver) {
-            true => Ok(()),
-            false => self.queue.lapse(present).await,
+        self.past().lapsed = true;
+        if self.is(Fault::WaitsForEver) {
+            return Ok(());
         }
+        self.queue.lapse(present).await?;
+        // What was for a sink that had been added has not grown.
+        if self.is(Fault::LosesWhatHasGrown)
+            && !self.past().added
+            && let Some((name, batch)) = self.queue.next_batch("x", 9, true, u64::MAX >> 1).await?
+        {
+            let ids = batch.into_iter().map(|one| one.id).collect();
+            self.queue.fetch(name, ids, Vec::new(), 0).await?;
+        }
+        Ok(())
+    }
+
+    async fn has_stored(&self) -> Result<bool, QueueError> {
+        let held = self.is(Fault::HoldsWhatIsFiled) && self.past().lapsed;
+        Ok(held || self.queue.has_stored().await?)
+    }
+
+    async fn has_segments(
+        &self,
+        sink: String,
+        segments: Vec<(i64, String)>,
+    ) -> Result<(), QueueError> {
+        self.past().has_receipts.push(sink.clone());
+        self.queue.has_segments(sink, segments).await
+    }
+
+    async fn has(
+        &self,
+        sink: String,
+        conversations: Vec<(String, u32)>,
+        further: bool,
+    ) -> Result<(), QueueError> {
+        for (id, _) in &conversations {
+            if self.queue.last_filed(id.clone()).await?.is_none() {
+                self.past().taken_back.insert(id.clone());
+            }
+        }
+        self.queue.has(sink, conversations, further).await
+    }
+
+    async fn lackers(
+        &self,
+        conversations: Vec<String>,
+    ) -> Result<BTreeMap<String, BTreeSet<String>>, QueueError> {
+        let mut lackers = self.queue.lackers(conversations).await?;
+        // No other check adds a sink while something is on its way to others alone.
+        if self.is(Fault::ForgetsWhatIsApart) {
+            for sinks in lackers.values_mut() {
+                sinks.remove("vault");
+            }
+        }
+        Ok(lackers)
     }
 
     async fn lacks_all(&self, sink: String) -> Result<(), QueueError> {
+        self.past().added = true;
         self.queue.lacks_all(sink.clone()).await?;
         if !self.is(Fault::LacksNothingUnderWay) {
             return Ok(());
@@ -209,7 +284,11 @@ impl DelegateRepair for Broken {
         if self.is(Fault::FilesNothingAgain) {
             segment.conversations.clear();
         }
-        self.queue.file_again(segment, now).await
+        let again = self.queue.file_again(segment, now).await?;
+        if again.is_none() && self.is(Fault::LetsGoOfWhatIsCompactable) {
+            self.queue.lacks("lake".to_owned(), Vec::new()).await?;
+        }
+        Ok(again)
     }
 }
 
