@@ -19,7 +19,7 @@ const NOW: u64 = 100 * 86_400_000;
 const SINK: &str = "lake";
 
 /// A queue that writes down which transitions conversations make.
-async fn watched() -> Queue {
+pub(crate) async fn watched() -> Queue {
     let queue = Queue::in_memory().unwrap();
     let (old, new) = (stage_of("OLD"), stage_of("NEW"));
     let watch = format!(
@@ -35,7 +35,7 @@ async fn watched() -> Queue {
 }
 
 /// The transitions that were made, as the names of the stages.
-async fn made(queue: &Queue) -> BTreeSet<(Option<String>, String)> {
+pub(crate) async fn made(queue: &Queue) -> BTreeSet<(Option<String>, String)> {
     let made = queue.transaction(|tx| {
         tx.prepare("SELECT DISTINCT past, at FROM made")?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -322,13 +322,18 @@ async fn every_transition_happens() {
     life.fetched_and_filed().await;
     life.kept_and_released().await;
     life.proven_and_copied().await;
+    assert_eq!(made(&queue).await, table());
+}
+
+/// All transitions, as the names of the stages.
+pub(crate) fn table() -> BTreeSet<(Option<String>, String)> {
     let table = Transition::ALL.map(|transition| {
         let (from, to) = transition.ends();
         (from.map(|from| format!("{from:?}")), format!("{to:?}"))
     });
     let table = BTreeSet::from(table);
     assert_eq!(table.len(), Transition::ALL.len(), "two have the same ends");
-    assert_eq!(made(&queue).await, table);
+    table
 }
 
 /// A queue with one conversation at a stage.

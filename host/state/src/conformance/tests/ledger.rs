@@ -2,6 +2,7 @@
 //! that break one each are found out.
 
 mod broken;
+mod differential;
 
 use std::sync::Arc;
 
