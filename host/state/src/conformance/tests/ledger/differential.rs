@@ -30,7 +30,7 @@ const CALLS: u32 = 120;
 /// After how many calls all is compared that can be reported.
 const VIEWED: u32 = 20;
 /// In how many sequences each transition of a conversation is made at least once.
-const WATCHED: u64 = 40;
+const WATCHED: u64 = 60;
 /// How many statements a queue has, and more.
 const STATEMENTS: usize = 1000;
 
@@ -69,26 +69,26 @@ impl Run {
     /// Makes a call that is drawn, the usual ones more often.
     async fn call(&mut self) {
         match self.drawn.below(100) {
-            0..5 => self.begin_search().await,
-            5..17 => self.step_search().await,
-            17..19 => self.end_searches().await,
-            19..28 => self.begin_fetch().await,
-            28..39 => self.step_fetch().await,
-            39..50 => self.deliver().await,
-            50..52 => self.abandon().await,
-            52..58 => self.complete().await,
-            58..64 => self.seal().await,
-            64..76 => self.file().await,
-            76..79 => self.compact().await,
-            79..81 => self.remove().await,
-            81..83 => self.try_again().await,
-            83..89 => self.lack_and_fill().await,
-            89..91 => self.change_sinks().await,
-            91..92 => self.repair().await,
-            92..94 => self.note().await,
-            94..97 => self.report().await,
-            97 => self.hand_over().await,
-            98 => self.work().await,
+            0..4 => self.begin_search().await,
+            4..16 => self.step_search().await,
+            16..18 => self.end_searches().await,
+            18..26 => self.begin_fetch().await,
+            26..36 => self.step_fetch().await,
+            36..44 => self.deliver().await,
+            44..47 => self.abandon().await,
+            47..53 => self.complete().await,
+            53..59 => self.seal().await,
+            59..69 => self.file().await,
+            69..71 => self.compact().await,
+            71..73 => self.remove().await,
+            73..75 => self.try_again().await,
+            75..81 => self.lack_and_fill().await,
+            81..86 => self.change_sinks().await,
+            86 => self.repair().await,
+            87 => self.note().await,
+            88..95 => self.report().await,
+            95 => self.hand_over().await,
+            96 => self.work().await,
             _ => self.finish().await,
         }
         if self.drawn.chance(30) {

@@ -300,7 +300,8 @@ impl Run {
         let took = self.drawn.some(&sinks, 75);
         let left = sinks.iter().filter(|sink| !took.contains(sink));
         let left: Vec<String> = left.cloned().collect();
-        let backlog = self.drawn.some(&left, 80);
+        let often = self.drawn.pick(&[20, 80]);
+        let backlog = self.drawn.some(&left, often);
         let files: Vec<(String, u32)> = match ArtifactKey::from_text(&key) {
             Some(ArtifactKey::Recording(key)) => vec![(key.conversation, key.part)],
             _ => inside.iter().map(|id| (id.clone(), 0)).collect(),

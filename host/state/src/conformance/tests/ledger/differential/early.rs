@@ -117,7 +117,7 @@ impl Run {
 
     pub(super) async fn begin_fetch(&mut self) {
         let now = self.now;
-        let (most, any) = (self.drawn.below(4) as usize + 1, self.drawn.chance(80));
+        let (most, any) = (self.drawn.pick(&[1, 3, 4, 4]), self.drawn.chance(80));
         let call = format!("next_batch {most} {any} at {now}");
         let next = self
             .pair
@@ -207,7 +207,7 @@ impl Run {
             code: "gone".to_owned(),
             message: "no luck".to_owned(),
             retryable: self.drawn.chance(50),
-            divisible: self.drawn.chance(60),
+            divisible: self.drawn.chance(75),
         }
     }
 

@@ -35,6 +35,11 @@ impl Run {
             change: self.change(&split).await,
             fetch: order.fetch,
         };
+        self.pair
+            .call("confirm".to_owned(), async |side| {
+                side.export.ledger.confirm().await
+            })
+            .await;
         let sinks = self.sinks.clone();
         let call = format!("apply {report:?} with {sinks:?}");
         self.pair

@@ -15,9 +15,9 @@ use recording_host_model::{ConversationRecord, Outcome};
 impl Run {
     pub(super) async fn lack_and_fill(&mut self) {
         match self.drawn.below(10) {
-            0..4 => self.lack().await,
-            4..8 => self.fill().await,
-            8 => self.have().await,
+            0..3 => self.lack().await,
+            3..6 => self.fill().await,
+            6..8 => self.have().await,
             _ => self.expect().await,
         }
     }
@@ -85,10 +85,10 @@ impl Run {
 
     async fn have(&mut self) {
         let (sink, further) = (self.sink(), self.drawn.chance(40));
-        let ids = self.ids(30);
+        let ids = self.ids(50);
         let proven: Vec<(String, u32)> = ids
             .into_iter()
-            .map(|id| (id, self.drawn.below(3) as u32))
+            .map(|id| (id, self.drawn.below(5) as u32))
             .collect();
         let call = format!("has {sink} {proven:?} {further}");
         self.pair
