@@ -19,6 +19,8 @@ import time
 
 # How fast time runs: the request limit is not what is measured here.
 SPEED = 20
+# The first of the days is the 2026-01-05: no conversation may begin in the future.
+MOST_DAYS = 300
 # Tables of the queue are listed that have at least as many bytes for each conversation.
 LISTED = 1
 
@@ -133,7 +135,7 @@ def warm(program, base):
 
 def measured(arguments, conversations, media, base):
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f"scale-{conversations}-", dir=base))
-    days = max(1, conversations * 90 // 1_000_000) if arguments.days is None else arguments.days
+    days = min(MOST_DAYS, max(1, conversations * 90 // 1_000_000)) if arguments.days is None else arguments.days
     with simulator(arguments.program, conversations, days, 0.01, folder) as (configuration, clock):
         export = Export(arguments.program, folder, configuration, clock, media)
         resumed = resumption(export, conversations) if arguments.kill else None
@@ -164,7 +166,7 @@ def main():
     parser.add_argument("program")
     parser.add_argument("conversations", type=int, nargs="+", help="how many; a row for each number")
     parser.add_argument("--media", action="store_true", help="with the recordings of one in a hundred, not metadata alone")
-    parser.add_argument("--days", type=int, help="over how many days; default: 90 for a million, and as many of a day else")
+    parser.add_argument("--days", type=int, help="over how many days; default: 90 for a million, and as many of a day else, up to 300")
     parser.add_argument("--kill", action="store_true", help="first kill a run halfway, and time the next one")
     parser.add_argument("--tables", action="store_true", help="print the tables of the queue")
     parser.add_argument("--keep", action="store_true", help="leave what was written")
