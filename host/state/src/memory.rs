@@ -16,7 +16,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Committed, Lease, QueueError, WorkQueue};
+use super::{Committed, Lease, QueueError, WorkQueue, commit::Due};
 use recording_host_model::{Split, Step};
 pub(crate) use splits::Splits;
 
@@ -88,50 +88,66 @@ impl MemoryWorkQueue {
     }
 }
 
-#[async_trait]
-impl WorkQueue for MemoryWorkQueue {
-    async fn add(&self, splits: Vec<Split>, now: u64) -> Result<Vec<String>, QueueError> {
-        Ok(self.kept().splits.add(&splits, now))
-    }
+/// Implements [`WorkQueue`] for a worker of something that keeps [`Splits`] and knows what else a step changes.
+macro_rules! work_queue_in_memory {
+    ($queue:ty) => {
+        #[async_trait]
+        impl WorkQueue for $queue {
+            async fn add(&self, splits: Vec<Split>, now: u64) -> Result<Vec<String>, QueueError> {
+                Ok(self.kept().splits.add(&splits, now))
+            }
 
-    async fn open_splits(&self) -> Result<Vec<(String, u64)>, QueueError> {
-        let kept = self.kept();
-        let open = kept.splits.open().into_iter();
-        Ok(open.map(|(split, due)| (split.id.clone(), due)).collect())
-    }
+            async fn open_splits(&self) -> Result<Vec<(String, u64)>, QueueError> {
+                let kept = self.kept();
+                let open = kept.splits.open().into_iter();
+                Ok(open.map(|(split, due)| (split.id.clone(), due)).collect())
+            }
 
-    async fn split(&self, id: String) -> Result<Option<Split>, QueueError> {
-        Ok(self.kept().splits.get(&id))
-    }
+            async fn split(&self, id: String) -> Result<Option<Split>, QueueError> {
+                Ok(self.kept().splits.get(&id))
+            }
 
-    async fn claim(&self, id: String, lease: Lease) -> Result<Option<Split>, QueueError> {
-        Ok(self.kept().splits.claim(&id, self.worker, lease))
-    }
+            async fn claim(&self, id: String, lease: Lease) -> Result<Option<Split>, QueueError> {
+                Ok(self.kept().splits.claim(&id, self.worker, lease))
+            }
 
-    async fn claim_next(&self, lease: Lease) -> Result<Option<Split>, QueueError> {
-        Ok(self.kept().splits.claim_next(self.worker, lease))
-    }
+            async fn claim_next(&self, lease: Lease) -> Result<Option<Split>, QueueError> {
+                Ok(self.kept().splits.claim_next(self.worker, lease))
+            }
 
-    async fn renew(&self, id: String, lease: Lease) -> Result<bool, QueueError> {
-        Ok(self.kept().splits.renew(&id, self.worker, lease))
-    }
+            async fn renew(&self, id: String, lease: Lease) -> Result<bool, QueueError> {
+                Ok(self.kept().splits.renew(&id, self.worker, lease))
+            }
 
-    async fn release(&self, id: String, due: u64) -> Result<bool, QueueError> {
-        Ok(self.kept().splits.release(&id, self.worker, due))
-    }
+            async fn release(&self, id: String, due: u64) -> Result<bool, QueueError> {
+                Ok(self.kept().splits.release(&id, self.worker, due))
+            }
 
-    async fn commit(
-        &self,
-        split: String,
-        step: Step,
-        now: u64,
-        _horizon: u64,
-    ) -> Result<Committed, QueueError> {
-        let mut kept = self.kept();
-        if !kept.splits.holds(&split, self.worker) {
-            return Err(QueueError::NotHeld(split));
+            async fn commit(
+                &self,
+                split: String,
+                step: Step,
+                now: u64,
+                horizon: u64,
+            ) -> Result<Committed, QueueError> {
+                let mut kept = self.kept();
+                if !kept.splits.holds(&split, self.worker) {
+                    return Err(QueueError::NotHeld(split));
+                }
+                let committed = kept.commit(&split, &step, Due { now, horizon });
+                kept.splits.step(&split, &step.next, now);
+                Ok(committed)
+            }
         }
-        kept.splits.step(&split, &step.next, now);
+    };
+}
+pub(crate) use work_queue_in_memory;
+
+work_queue_in_memory!(MemoryWorkQueue);
+
+impl Kept {
+    /// Writes down all that a step yielded but what is next for its split.
+    fn commit(&mut self, split: &str, step: &Step, due: Due) -> Committed {
         // No sink has any of them, and nothing says that one lacks what others have.
         let artifacts = step.artifacts.iter();
         let artifacts = artifacts.map(|artifact| (artifact.key.to_text(), None));
@@ -142,15 +158,14 @@ impl WorkQueue for MemoryWorkQueue {
                 .outcomes
                 .iter()
                 .any(|reported| reported.conversation == *id);
-            let new = kept.conversations.insert(id.clone());
+            let new = self.conversations.insert(id.clone());
             wanted += usize::from(new && !reported);
         }
-        let committed = Committed {
+        self.steps.push((split.to_owned(), step.clone()));
+        Committed {
             artifacts: artifacts.collect(),
             wanted,
-            splits: kept.splits.add(&step.splits, now),
-        };
-        kept.steps.push((split, step));
-        Ok(committed)
+            splits: self.splits.add(&step.splits, due.now),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A ledger in memory alone, with its work queue: the reference that the one in SQLite is compared with, and
 //! the ledger of whoever tests something on one.
 //!
-//! It is written of the documentation of the traits, in plain collections and without regard to how many
+//! It is written from the documentation of the traits, in plain collections and without regard to how many
 //! conversations there are. What is decided of a conversation it shares with [`Queue`](crate::Queue): the
 //! [transitions](crate::Transition), the time of another request, the outcome that several make. How that is
 //! kept and found again it has for itself, which the tests compare call by call.
@@ -23,7 +23,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Committed, Lease, QueueError, WorkQueue, commit::Due, memory::next_worker};
+use super::{
+    Committed, Lease, QueueError, WorkQueue,
+    commit::Due,
+    memory::{next_worker, work_queue_in_memory},
+};
 pub(crate) use kept::Kept;
 use recording_host_model::{Split, Step};
 
@@ -94,51 +98,4 @@ impl<T> Answer<T> for Result<T, QueueError> {
     }
 }
 
-#[async_trait]
-impl WorkQueue for MemoryLedger {
-    async fn add(&self, splits: Vec<Split>, now: u64) -> Result<Vec<String>, QueueError> {
-        Ok(self.kept().splits.add(&splits, now))
-    }
-
-    async fn open_splits(&self) -> Result<Vec<(String, u64)>, QueueError> {
-        let kept = self.kept();
-        let open = kept.splits.open().into_iter();
-        Ok(open.map(|(split, due)| (split.id.clone(), due)).collect())
-    }
-
-    async fn split(&self, id: String) -> Result<Option<Split>, QueueError> {
-        Ok(self.kept().splits.get(&id))
-    }
-
-    async fn claim(&self, id: String, lease: Lease) -> Result<Option<Split>, QueueError> {
-        Ok(self.kept().splits.claim(&id, self.worker, lease))
-    }
-
-    async fn claim_next(&self, lease: Lease) -> Result<Option<Split>, QueueError> {
-        Ok(self.kept().splits.claim_next(self.worker, lease))
-    }
-
-    async fn renew(&self, id: String, lease: Lease) -> Result<bool, QueueError> {
-        Ok(self.kept().splits.renew(&id, self.worker, lease))
-    }
-
-    async fn release(&self, id: String, due: u64) -> Result<bool, QueueError> {
-        Ok(self.kept().splits.release(&id, self.worker, due))
-    }
-
-    async fn commit(
-        &self,
-        split: String,
-        step: Step,
-        now: u64,
-        horizon: u64,
-    ) -> Result<Committed, QueueError> {
-        let mut kept = self.kept();
-        if !kept.splits.holds(&split, self.worker) {
-            return Err(QueueError::NotHeld(split));
-        }
-        let committed = kept.commit(&split, &step, Due { now, horizon });
-        kept.splits.step(&split, &step.next, now);
-        Ok(committed)
-    }
-}
+work_queue_in_memory!(MemoryLedger);
