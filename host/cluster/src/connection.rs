@@ -16,7 +16,7 @@ use async_nats::{
     jetstream::{
         Context,
         context::{AccountErrorKind, ContextBuilder},
-        stream::{LastRawMessageErrorKind, Stream},
+        stream::{LastRawMessageError, LastRawMessageErrorKind, Stream},
     },
 };
 use tokio::time::{Instant, sleep};
@@ -173,18 +173,27 @@ impl Fleet {
         stream: &Stream<()>,
         subject: &str,
     ) -> Result<Try<Option<StreamMessage>>, ClusterError> {
-        match stream.get_last_raw_message_by_subject(subject).await {
+        let read = stream.get_last_raw_message_by_subject(subject).await;
+        Ok(self.heed(read).await)
+    }
+
+    /// What reading one message has come to.
+    pub(super) async fn heed(
+        &self,
+        read: Result<StreamMessage, LastRawMessageError>,
+    ) -> Try<Option<StreamMessage>> {
+        match read {
             Ok(message) => {
                 self.answered();
-                Ok(Try::Done(Some(message)))
+                Try::Done(Some(message))
             }
             Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
                 self.answered();
-                Ok(Try::Done(None))
+                Try::Done(None)
             }
             Err(error) => {
                 self.unanswered().await;
-                Ok(Try::Passing(error.to_string()))
+                Try::Passing(error.to_string())
             }
         }
     }

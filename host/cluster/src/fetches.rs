@@ -10,17 +10,12 @@ mod publisher;
 
 use std::time::Duration;
 
-use async_nats::jetstream::{
-    message::StreamMessage,
-    stream::{LastRawMessageErrorKind, Stream},
-};
+use async_nats::jetstream::{message::StreamMessage, stream::Stream};
 
 pub use consumer::FleetConsumer;
 pub use publisher::FleetPublisher;
 
-use super::{
-    ClusterError, Fleet, FleetSettings, connection::Try, settings::token, streams::StreamUse,
-};
+use super::{ClusterError, Fleet, FleetSettings, settings::token, streams::StreamUse};
 
 /// How long a fetch is a node's that says nothing.
 const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -53,20 +48,7 @@ impl Fleet {
                 .sequence(from)
                 .next_by_subject(subject)
                 .send();
-            match next.await {
-                Ok(message) => {
-                    self.answered();
-                    Ok(Try::Done(Some(message)))
-                }
-                Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
-                    self.answered();
-                    Ok(Try::Done(None))
-                }
-                Err(error) => {
-                    self.unanswered().await;
-                    Ok(Try::Passing(error.to_string()))
-                }
-            }
+            Ok(self.heed(next.await).await)
         };
         self.repeat(&format!("reading {subject}"), call).await
     }
