@@ -218,7 +218,7 @@ async fn do_fetches(fleet: Fleet, reports: u64, over: Arc<AtomicBool>) {
         };
         let taken = taken.unwrap();
         let fetch = taken.order.fetch.as_str();
-        // Goes on where another one, or this one before an election, has stopped.
+        // Continues where another node has stopped, or this one before it lost the fetch.
         let done = bytes(&taken.changes);
         for number in 0..reports {
             let change = change(fetch, number);

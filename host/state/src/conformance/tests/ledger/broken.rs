@@ -131,7 +131,7 @@ pub(super) enum Fault {
     KeepsWhatIsApart,
     /// What has grown by the time its last sink is gone is put where nobody fetches it.
     LosesWhatHasGrown,
-    /// Artifacts of what was filed because its last sink is gone are held for ever.
+    /// Where a segment counts as filed because its last sink is gone, its artifacts stay in the ledger.
     HoldsWhatIsFiled,
     /// A repair that is refused lets go of what could be compacted.
     LetsGoOfWhatIsCompactable,
