@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::ClusterError;
 
 /// How well: fast.
-const LEVEL: i32 = 3;
+pub(super) const LEVEL: i32 = 3;
 /// The most bytes of a payload before it is compressed.
 const MOST: usize = 1 << 30;
 

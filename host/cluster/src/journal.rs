@@ -2,31 +2,26 @@
 //! still the last.
 //!
 //! An entry is compressed, and divided into parts where it is larger than a message may be: these are stored all or
-//! none. A header has the entry's number.
+//! none. A header has the entry's number. The first entries are removed once no snapshot that is kept needs them; the
+//! last one always stays.
 
-use async_nats::{
-    HeaderMap,
-    jetstream::{
-        consumer::{DeliverPolicy, pull::OrderedConfig},
-        stream::Stream,
-    },
-};
+use std::path::Path;
+
+use async_nats::{HeaderMap, jetstream::stream::Stream};
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
-use tokio::{
-    sync::Mutex,
-    time::{Duration, timeout},
-};
+use bytes::BytesMut;
+use tokio::sync::Mutex;
 
-use recording_host_state::{Journal, QueueError};
+use recording_host_state::{Journal, QueueError, Snapshot};
 
 use super::{
     ClusterError, Fleet,
     compression::{compressed, unpacked},
     connection::Try,
+    messages::MOST,
     publish::{MOST_AT_ONCE, Put, Stored, WRITE, is_of, new_id},
     settings::token,
+    snapshots::Snapshots,
     streams::StreamUse,
 };
 
@@ -36,17 +31,13 @@ const PART: usize = 512 << 10;
 const ENTRY: &str = "Recording-Host-Entry";
 /// The header that says that another part of the entry follows.
 const MORE: &str = "Recording-Host-More";
-/// Entries that are read at once, at most.
-const MOST: usize = 1000;
-/// How long the next message is waited for that is known to be there.
-const WAIT: Duration = Duration::from_secs(5);
-
 /// The journal of an export, in a stream that all nodes of the fleet read.
 #[derive(Debug)]
 pub struct FleetJournal {
     fleet: Fleet,
     stream: Stream<()>,
     subject: String,
+    snapshots: Snapshots,
     /// An entry, and the sequence of its last message.
     known: Mutex<Place>,
 }
@@ -55,13 +46,6 @@ pub struct FleetJournal {
 struct Place {
     number: u64,
     sequence: u64,
-}
-
-/// A message: an entry, or a part of it.
-struct Part {
-    sequence: u64,
-    headers: HeaderMap,
-    payload: Bytes,
 }
 
 impl FleetJournal {
@@ -73,6 +57,7 @@ impl FleetJournal {
         Ok(FleetJournal {
             stream: fleet.stream(StreamUse::Journal).await?,
             subject: StreamUse::Journal.subject(&fleet.settings, &token(export)),
+            snapshots: Snapshots::new(fleet, export).await?,
             fleet: fleet.clone(),
             known: Mutex::default(),
         })
@@ -94,15 +79,50 @@ impl FleetJournal {
         number.ok_or_else(|| self.unreadable("it has no number"))
     }
 
-    /// Checks that no entry is missing between two.
-    fn follows(&self, before: u64, number: u64) -> Result<(), ClusterError> {
-        match number == before + 1 {
-            true => Ok(()),
-            false => {
-                let reason = format!("entry {number} follows entry {before}");
-                Err(self.unreadable(&reason))
+    /// The sequence from which on there are the entries after a number, as far as they are not removed.
+    async fn start(&self, after: u64, last: Place) -> Result<u64, ClusterError> {
+        if after >= last.number {
+            return Ok(last.sequence + 1);
+        }
+        // Entries up to the number begin before `end`, and all from `end` on are after it.
+        let (mut begin, mut end) = (0, last.sequence);
+        while end - begin > 1 {
+            let middle = begin + (end - begin) / 2;
+            let found = self.fleet.first(&self.stream, &self.subject, middle);
+            match found.await? {
+                Some(message) if self.number(&message.headers)? <= after => {
+                    begin = message.sequence;
+                }
+                _ => end = middle,
             }
         }
+        Ok(end)
+    }
+
+    /// Why an entry is not there: that it was removed with all before it, or that it is missing.
+    async fn lack(&self, number: u64) -> QueueError {
+        let first = match self.fleet.first(&self.stream, &self.subject, 0).await {
+            Ok(Some(message)) => self.number(&message.headers),
+            Ok(None) => Ok(0),
+            Err(error) => Err(error),
+        };
+        match first {
+            Ok(first) if first > number => QueueError::Cut,
+            Ok(_) => self
+                .unreadable(&format!("entry {number} is missing"))
+                .into(),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Removes the entries up to a number, but not the last one: that says how many there were.
+    async fn cut(&self, number: u64) -> Result<(), ClusterError> {
+        let last = self.last_place().await?;
+        let number = number.min(last.number.saturating_sub(1));
+        let start = self.start(number, last).await?;
+        self.fleet
+            .remove(&self.stream, &self.subject, Some(start))
+            .await
     }
 
     fn unreadable(&self, reason: &str) -> ClusterError {
@@ -156,47 +176,6 @@ impl FleetJournal {
         let what = format!("storing at {}", self.subject);
         self.fleet.repeat(&what, call).await
     }
-
-    /// The messages after a sequence up to another one that is there, some of them at least.
-    async fn read(&self, after: u64, last: u64) -> Result<Vec<Part>, ClusterError> {
-        let call = async || {
-            let config = OrderedConfig {
-                deliver_policy: DeliverPolicy::ByStartSequence {
-                    start_sequence: after + 1,
-                },
-                filter_subject: self.subject.clone(),
-                ..OrderedConfig::default()
-            };
-            let consumer = match self.stream.create_consumer(config).await {
-                Ok(consumer) => consumer,
-                Err(error) => return Ok(Try::Passing(error.to_string())),
-            };
-            let mut messages = match consumer.messages().await {
-                Ok(messages) => messages,
-                Err(error) => return Ok(Try::Passing(error.to_string())),
-            };
-            let mut read = Vec::new();
-            while let Ok(Some(Ok(message))) = timeout(WAIT, messages.next()).await {
-                let sequence = match message.info() {
-                    Ok(info) => info.stream_sequence,
-                    Err(error) => return Ok(Try::Passing(error.to_string())),
-                };
-                let message = message.message;
-                read.push(Part {
-                    sequence,
-                    headers: message.headers.unwrap_or_default(),
-                    payload: message.payload,
-                });
-                if sequence >= last || read.len() >= MOST {
-                    return Ok(Try::Done(read));
-                }
-            }
-            self.fleet.unanswered().await;
-            Ok(Try::Passing("the messages have ended too soon".to_owned()))
-        };
-        let what = format!("reading {}", self.subject);
-        self.fleet.repeat(&what, call).await
-    }
 }
 
 #[async_trait]
@@ -223,32 +202,55 @@ impl Journal for FleetJournal {
     async fn entries(&self, after: u64) -> Result<Vec<Vec<u8>>, QueueError> {
         let mut known = self.known.lock().await;
         let last = self.last_place().await?;
-        // Where an entry lies that was not read before is not known.
-        let mut at = match known.number <= after {
-            true => *known,
-            false => Place::default(),
+        if last.number < after {
+            return Err(QueueError::Diverged);
+        }
+        let mut from = match known.number == after {
+            true => known.sequence + 1,
+            false => self.start(after, last).await?,
         };
-        let (mut entries, mut entry) = (Vec::new(), BytesMut::new());
-        let mut from = at.sequence;
-        while from < last.sequence && entries.len() < MOST {
-            for part in self.read(from, last.sequence).await? {
-                from = part.sequence;
+        let (mut entries, mut entry, mut at) = (Vec::new(), BytesMut::new(), *known);
+        while from <= last.sequence && entries.len() < MOST {
+            let next = after + entries.len() as u64 + 1;
+            let fleet = &self.fleet;
+            let read = fleet.messages(&self.stream, &self.subject, from, last.sequence);
+            let read = read.await?;
+            if read.is_empty() {
+                return Err(self.lack(next).await);
+            }
+            for part in read {
+                from = part.sequence + 1;
+                let number = self.number(&part.headers)?;
+                let next = after + entries.len() as u64 + 1;
+                if number != next {
+                    return Err(self.lack(next).await);
+                }
                 entry.extend_from_slice(&part.payload);
-                if part.headers.get(MORE).is_some() {
-                    continue;
+                if part.headers.get(MORE).is_none() {
+                    entries.push(unpacked(&self.subject, &entry.split())?);
+                    at = Place {
+                        number,
+                        sequence: part.sequence,
+                    };
                 }
-                let (number, bytes) = (self.number(&part.headers)?, entry.split());
-                if number > after {
-                    self.follows(after + entries.len() as u64, number)?;
-                    entries.push(unpacked(&self.subject, &bytes)?);
-                }
-                at = Place {
-                    number,
-                    sequence: part.sequence,
-                };
             }
         }
         *known = at;
         Ok(entries)
+    }
+
+    async fn keep_snapshot(&self, snapshot: &Snapshot, file: &Path) -> Result<(), QueueError> {
+        match self.snapshots.keep(snapshot, file).await? {
+            Some(needed_by_none) if needed_by_none > 0 => Ok(self.cut(needed_by_none).await?),
+            _ => Ok(()),
+        }
+    }
+
+    async fn newest_snapshot(&self) -> Result<Option<Snapshot>, QueueError> {
+        Ok(self.snapshots.newest().await?)
+    }
+
+    async fn restore_snapshot(&self, to: &Path) -> Result<Option<Snapshot>, QueueError> {
+        Ok(self.snapshots.restore(to).await?)
     }
 }

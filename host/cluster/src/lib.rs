@@ -6,7 +6,7 @@
 //! - [`Candidate`] asks for the leader's lease; a [`Leader`] publishes work that no stale leader can.
 //! - [`FleetPublisher`] and [`FleetConsumer`] carry the fetches of a source to nodes, and their reports to the leader; see
 //!   [`recording_host_state::fleet`].
-//! - [`FleetJournal`] keeps the changes to the ledger of an export, for a
+//! - [`FleetJournal`] keeps the changes to the ledger of an export and snapshots of it, for a
 //!   [`JournaledLedger`](recording_host_state::JournaledLedger).
 //! - [`FleetRateLimiter`] leases the times at which requests may be sent.
 //!
@@ -21,9 +21,11 @@ mod error;
 mod fetches;
 mod journal;
 mod leader;
+mod messages;
 mod publish;
 mod rate;
 mod settings;
+mod snapshots;
 mod streams;
 
 pub use connection::Fleet;

@@ -54,11 +54,16 @@ impl Put {
         self.after(sequence)
     }
 
+    /// Takes the place of its subject's messages.
+    pub(super) fn alone(mut self) -> Self {
+        self.headers.insert(ROLLUP, "sub");
+        self
+    }
+
     /// Takes the place of its subject's messages, and is gone after as many seconds.
     pub(super) fn lasting(mut self, seconds: u64) -> Self {
-        self.headers.insert(ROLLUP, "sub");
         self.headers.insert(TTL, seconds.to_string());
-        self
+        self.alone()
     }
 }
 

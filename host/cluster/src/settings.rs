@@ -43,6 +43,8 @@ pub struct Storage {
     pub reports: u64,
     /// Changes to the ledgers of exports.
     pub journal: u64,
+    /// Snapshots of the ledgers of exports, compressed: two of each, and one that is being stored.
+    pub snapshots: u64,
 }
 
 impl Default for Storage {
@@ -51,6 +53,7 @@ impl Default for Storage {
             work: 256 << 20,
             reports: 1 << 30,
             journal: 4 << 30,
+            snapshots: 8 << 30,
         }
     }
 }
@@ -111,6 +114,7 @@ impl FleetSettings {
             ("storage.work", self.storage.work),
             ("storage.reports", self.storage.reports),
             ("storage.journal", self.storage.journal),
+            ("storage.snapshots", self.storage.snapshots),
         ] {
             if !(1 << 20..1 << 60).contains(&bytes) {
                 let reason = format!("{bytes} bytes are no room; at least a MiB is needed");

@@ -27,6 +27,8 @@ pub enum StreamUse {
     Reports,
     /// The changes to the ledgers of exports.
     Journal,
+    /// Snapshots of the ledgers of exports.
+    Snapshots,
     /// The times of the vendor's rate that are leased.
     FleetRateLimiter,
 }
@@ -54,10 +56,11 @@ pub struct StreamState {
 
 impl StreamUse {
     /// All of them.
-    pub const ALL: [StreamUse; 4] = [
+    pub const ALL: [StreamUse; 5] = [
         StreamUse::Work,
         StreamUse::Reports,
         StreamUse::Journal,
+        StreamUse::Snapshots,
         StreamUse::FleetRateLimiter,
     ];
 
@@ -67,6 +70,7 @@ impl StreamUse {
             StreamUse::Work => settings.named("work"),
             StreamUse::Reports => settings.named("reports"),
             StreamUse::Journal => settings.named("journal"),
+            StreamUse::Snapshots => settings.named("snapshots"),
             StreamUse::FleetRateLimiter => format!("KV_{}", settings.named("rate")),
         }
     }
@@ -75,7 +79,9 @@ impl StreamUse {
     pub(super) fn subject(self, settings: &FleetSettings, what: &str) -> String {
         match self {
             StreamUse::Work => settings.subject(what),
-            StreamUse::Reports | StreamUse::Journal => format!("{}.{what}", self.stream(settings)),
+            StreamUse::Reports | StreamUse::Journal | StreamUse::Snapshots => {
+                format!("{}.{what}", self.stream(settings))
+            }
             StreamUse::FleetRateLimiter => format!("$KV.{}.{what}", settings.named("rate")),
         }
     }
@@ -107,24 +113,25 @@ impl StreamUse {
                 allow_message_ttl: true,
                 ..common
             },
-            StreamUse::Reports => Config {
-                max_bytes: signed(settings.storage.reports),
-                max_messages_per_subject: -1,
-                deny_delete: true,
-                ..common
-            },
-            StreamUse::Journal => Config {
-                max_bytes: signed(settings.storage.journal),
-                max_messages_per_subject: -1,
-                deny_delete: true,
-                ..common
-            },
+            StreamUse::Reports => kept(common, settings.storage.reports),
+            StreamUse::Journal => kept(common, settings.storage.journal),
+            StreamUse::Snapshots => kept(common, settings.storage.snapshots),
             StreamUse::FleetRateLimiter => Config {
                 max_bytes: signed(RATE_BYTES),
                 deny_delete: true,
                 ..common
             },
         }
+    }
+}
+
+/// A stream of subjects with many messages, which go all at once or from the first on, and never one by one.
+fn kept(common: Config, bytes: u64) -> Config {
+    Config {
+        max_bytes: signed(bytes),
+        max_messages_per_subject: -1,
+        deny_delete: true,
+        ..common
     }
 }
 

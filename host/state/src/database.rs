@@ -14,6 +14,7 @@ use super::{
     Queue, QueueError, claims,
     counters::counted,
     error::damaged,
+    journal::Place,
     life_cycle, next_holder,
     reader::Reader,
     schema::{self, Version},
@@ -35,22 +36,32 @@ impl Queue {
     /// # Errors
     /// [`QueueError`] says what stands in the way.
     pub fn open(folder: &Path, name: &str) -> Result<(Self, bool), QueueError> {
-        let io = |path: &Path| {
-            let path = path.display().to_string();
-            move |source| QueueError::Io { path, source }
-        };
-        create_private_folder(folder).map_err(io(folder))?;
-        let lock_path = folder.join(format!("{name}.lock"));
+        let lock = Self::lock(folder, name)?;
+        Self::open_locked(folder, name, lock)
+    }
+
+    /// Claims the queue of the export `name` in `folder`, which need not be there yet, for this process alone.
+    fn lock(folder: &Path, name: &str) -> Result<Arc<File>, QueueError> {
+        create_private_folder(folder).map_err(QueueError::io(folder))?;
+        let path = folder.join(format!("{name}.lock"));
         let mut options = File::options();
         options.write(true).create(true).truncate(true);
-        let lock = open_private_file(&lock_path, &mut options);
-        let lock = lock.map_err(io(&lock_path))?;
-        if lock.try_lock().is_err() {
-            return Err(QueueError::Locked(lock_path.display().to_string()));
+        let lock = open_private_file(&path, &mut options).map_err(QueueError::io(&path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Arc::new(lock)),
+            Err(_) => Err(QueueError::Locked(path.display().to_string())),
         }
+    }
+
+    /// Opens or makes the queue that this process has claimed.
+    pub(super) fn open_locked(
+        folder: &Path,
+        name: &str,
+        lock: Arc<File>,
+    ) -> Result<(Self, bool), QueueError> {
         let path = folder.join(format!("{name}.sqlite"));
-        make_private(&path).map_err(io(&path))?;
-        prepare(&path, Arc::new(lock))
+        make_private(&path).map_err(QueueError::io(&path))?;
+        prepare(&path, lock)
     }
 
     /// Returns true if there is a queue of the export `name` in `folder`.
@@ -106,33 +117,31 @@ impl Queue {
             folder.join(format!("{before}.sqlite")),
             folder.join(format!("{name}.sqlite")),
         );
-        if let Some(reader) = &self.reader {
-            reader.close();
-        }
-        {
-            let connection = self
-                .connection
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            // All of it must be in the one file that is renamed.
-            connection
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-                    row.get::<_, i64>(0)
-                })
-                .map_err(|error| damaged(error, &from))?;
-            connection
-                .pragma_update(None, "journal_mode", "DELETE")
-                .map_err(|error| damaged(error, &from))?;
-        }
-        let lock = self._lock.clone();
-        drop(self);
-        std::fs::rename(&from, &to).map_err(|source| QueueError::Io {
-            path: from.display().to_string(),
-            source,
-        })?;
+        let lock = self.close(&from)?;
+        std::fs::rename(&from, &to).map_err(QueueError::io(&from))?;
         let _ = std::fs::remove_file(folder.join(format!("{before}.lock")));
         drop(lock);
         Ok(())
+    }
+
+    /// Closes the queue, of which there is no clone, with all of it in the one file at `path`; what remains is its lock.
+    pub(super) fn close(self, path: &Path) -> Result<Option<Arc<File>>, QueueError> {
+        if let Some(reader) = &self.reader {
+            reader.close();
+        }
+        let connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        connection
+            .query_row(checkpoint, [], |row| row.get::<_, i64>(0))
+            .map_err(|error| damaged(error, path))?;
+        connection
+            .pragma_update(None, "journal_mode", "DELETE")
+            .map_err(|error| damaged(error, path))?;
+        drop(connection);
+        Ok(self._lock)
     }
 
     /// Opens the queue of the export `name` in `folder` for reading, whoever works on it.
@@ -267,7 +276,8 @@ fn ready(mut connection: Connection, lock: Arc<File>) -> rusqlite::Result<(Queue
     connection.set_prepared_statement_cache_capacity(64);
     let transaction = connection.transaction()?;
     let ready = counted(&transaction, "ready")? == 1;
-    if !ready {
+    // What a queue with a journal has is what that says.
+    if !ready && Place::of(&transaction)?.journal.is_none() {
         // A recovery was interrupted: the next one begins anew.
         transaction.execute_batch(
             "DELETE FROM conversation; DELETE FROM record; DELETE FROM segment; DELETE FROM replaced; DELETE FROM stale_segment;

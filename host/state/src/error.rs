@@ -55,17 +55,41 @@ pub enum QueueError {
     /// Another node leads the export.
     #[error("another node leads this export now; this one changes nothing of it any more")]
     NotLeading,
-    /// The queue has changes that the journal of its export lacks.
+    /// The queue has changes that the journal of its export lacks, or has no part in it.
     #[error(
-        "the queue has changes that the journal of this export lacks; move it away and run again: the journal has all the others"
+        "the queue is not of the journal of this export, or has changes that it lacks; move the queue away and run again: it is made anew from the journal and its snapshots. If the servers of the journal have lost it, bring their streams back first"
     )]
     Diverged,
+    /// The journal no longer has the changes that the queue lacks: snapshots do. A ledger that is opened anew begins with
+    /// the newest ([`JournaledLedger::lead_in`](crate::JournaledLedger::lead_in)).
+    #[error(
+        "the journal of this export no longer has the changes that the queue lacks; run again: the queue is restored from the newest snapshot"
+    )]
+    Cut,
+    /// What a snapshot contains is not what it is said to be.
+    #[error(
+        "the snapshot of the queue after entry {number} of its journal cannot be used ({reason}); bring back a node that has the queue: it stores the next one"
+    )]
+    Snapshot {
+        /// The number of the entry.
+        number: u64,
+        /// Why not.
+        reason: String,
+    },
     /// Another implementation of the traits failed.
     #[error("the queue failed: {0}; what is already stored stays, and the run can be repeated")]
     Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A worker thread is gone.
     #[error("the queue was interrupted")]
     Interrupted,
+}
+
+impl QueueError {
+    /// An error of the system at a path.
+    pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.display().to_string();
+        move |source| QueueError::Io { path, source }
+    }
 }
 
 impl From<QueueError> for Error {

@@ -3,63 +3,32 @@
 //!
 //! An entry is the call of a [`Ledger`](crate::Ledger) or [`WorkQueue`] that changes something, with its arguments,
 //! as JSON with a version; the calls depend on nothing else. Claims are no entries: they end with their worker. A link
-//! is never part of an entry.
+//! is never part of an entry. Each entry has the id of its journal, so that a queue never takes that of another one for
+//! its own, as it would where a journal was lost and another has begun.
+//!
+//! Snapshots of the queue let the journal be cut: see [`JournaledLedger::snapshot_after`].
 
+mod entry;
 mod memory;
+mod opening;
+mod place;
+mod snapshot;
+mod storage;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+pub(crate) use entry::{Entry, WorkChange, Written};
+use entry::{ReadEntry, Unstored};
 pub use memory::MemoryJournal;
+pub(crate) use place::Place;
+pub use storage::{Journal, Snapshot};
 
-use super::{
-    Committed, FetchChange, Lease, Queue, QueueError, WorkQueue, counted,
-    ledger::{
-        DiscoveryChange, FetchingChange, FilingChange, HandoverChange, RepairChange, ReportChange,
-        SinksChange,
-    },
-    next_holder, set,
-};
+use super::{Committed, FetchChange, Lease, Queue, QueueError, WorkQueue, counted, next_holder};
 pub(crate) use crate::fetch_order::parts::{results, splits, text};
 use recording_host_model::{Split, Step};
-
-/// The version of the entries' format. Members may be added under the same one; readers ignore those that they do
-/// not know.
-const VERSION: u32 = 1;
-/// The word under which a queue keeps the number of the last entry that it has.
-const JOURNALED: &str = "journaled";
-
-/// Where the changes to the ledger of an export are stored, for whichever machine leads it.
-///
-/// The guarantees of every implementation:
-///
-/// - **Durable.** An entry outlives a crash once the call has returned.
-/// - **Numbered.** Entries have the numbers 1, 2, 3 and so on; of those that are stored under one number at once, by
-///   whomever, one is there, and each of the others is refused.
-#[async_trait]
-pub trait Journal: std::fmt::Debug + Send + Sync {
-    /// Stores an entry; `number` is the one after the last.
-    ///
-    /// # Errors
-    /// [`QueueError::NotLeading`] if another entry has this number: then it is not stored. Any other
-    /// [`QueueError`]; then nobody knows.
-    async fn append(&self, number: u64, entry: &[u8]) -> Result<(), QueueError>;
-
-    /// The number of the last entry; 0 if there is none.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    async fn last(&self) -> Result<u64, QueueError>;
-
-    /// The first of the entries after a number, in their order; none if there is none.
-    ///
-    /// # Errors
-    /// [`QueueError`]; also if the next one is no longer there.
-    async fn entries(&self, after: u64) -> Result<Vec<Vec<u8>>, QueueError>;
-}
 
 /// A ledger whose changes are stored in a [`Journal`] before they are made.
 ///
@@ -72,6 +41,8 @@ pub trait Journal: std::fmt::Debug + Send + Sync {
 pub struct JournaledLedger {
     state: Arc<Mutex<State>>,
     journal: Arc<dyn Journal>,
+    /// Held while a snapshot is made.
+    snapshots: Arc<Mutex<()>>,
     /// Who claims splits through this.
     holder: i64,
 }
@@ -81,46 +52,23 @@ struct State {
     queue: Queue,
     /// The number of the last entry that the queue has.
     last: u64,
+    /// The id of the journal; of a queue that has not noted one, the id that it will have if this is the first to
+    /// store an entry.
+    id: String,
+    /// True if the queue has noted the id.
+    is_noted: bool,
     /// True if the journal may have entries that the queue lacks.
     behind: bool,
     /// True if another machine leads: this one reads what that one has changed.
     follows: bool,
 }
 
-/// What makes a transaction of a queue an entry of a journal.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    number: u64,
-    /// None if the journal has it already.
-    unstored: Option<Unstored>,
-}
-
-#[derive(Clone, Debug)]
-struct Unstored {
-    journal: Arc<dyn Journal>,
-    bytes: Arc<[u8]>,
-}
-
-impl Entry {
-    /// Notes it in the queue, in the transaction that makes the change.
-    pub(super) fn note(&self, tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<()> {
-        set(tx, JOURNALED, self.number as i64)
-    }
-
-    /// Stores it, before that transaction is committed.
-    pub(super) async fn store(&self) -> Result<(), QueueError> {
-        match &self.unstored {
-            Some(Unstored { journal, bytes }) => journal.append(self.number, bytes).await,
-            None => Ok(()),
-        }
-    }
-}
-
 impl JournaledLedger {
     /// The ledger of the machine that leads, which makes all changes in the journal that its queue lacks.
     ///
     /// # Errors
-    /// [`QueueError`] of the queue or the journal, or if an entry is of a later version.
+    /// [`QueueError::Cut`] if the journal no longer has all of them, [`QueueError::Diverged`] if the queue has changes
+    /// that it lacks, or is of another one; any other of the queue or the journal, or if an entry is of a later version.
     pub async fn lead(queue: Queue, journal: Arc<dyn Journal>) -> Result<Self, QueueError> {
         let ledger = Self::open(queue, journal, false).await?;
         loop {
@@ -149,19 +97,24 @@ impl JournaledLedger {
         journal: Arc<dyn Journal>,
         follows: bool,
     ) -> Result<Self, QueueError> {
-        let last = queue.transaction(|tx| counted(tx, JOURNALED)).await? as u64;
-        if last == 0 && !queue.transaction(is_empty).await? || last > journal.last().await? {
+        let place = queue.place().await?;
+        if place.journal.is_none() && !queue.is_empty().await? {
             return Err(QueueError::Diverged);
         }
-        let state = State {
+        let new_id = queue.transaction(place::new_id).await?;
+        let mut state = State {
             queue,
-            last,
+            last: place.number,
+            is_noted: place.journal.is_some(),
+            id: place.journal.unwrap_or(new_id),
             behind: true,
             follows,
         };
+        state.check_last(&*journal).await?;
         let ledger = JournaledLedger {
             state: Arc::new(Mutex::new(state)),
             journal,
+            snapshots: Arc::default(),
             holder: next_holder(),
         };
         drop(ledger.reading().await?);
@@ -175,6 +128,26 @@ impl JournaledLedger {
             holder: next_holder(),
             ..self.clone()
         }
+    }
+
+    /// Makes the changes that were stored meanwhile; returns how many entries of the journal the queue has.
+    ///
+    /// # Errors
+    /// As those of [`lead`](Self::lead).
+    pub async fn catch_up(&self) -> Result<u64, QueueError> {
+        let mut state = self.state.lock().await;
+        state.catch_up(&*self.journal).await?;
+        Ok(state.last)
+    }
+
+    /// Returns true if the queue knows all that receipts prove.
+    ///
+    /// # Errors
+    /// As those of [`lead`](Self::lead).
+    pub async fn is_ready(&self) -> Result<bool, QueueError> {
+        let reading = self.reading().await?;
+        let ready = reading.queue().transaction(|tx| counted(tx, "ready"));
+        Ok(ready.await? == 1)
     }
 
     /// The queue, with all that the journal has; no change is made meanwhile.
@@ -197,17 +170,18 @@ impl JournaledLedger {
         if reading.state.follows {
             return Err(QueueError::NotLeading);
         }
-        let versioned = Versioned { v: VERSION, change };
-        let bytes =
-            serde_json::to_vec(&versioned).map_err(|error| QueueError::Backend(error.into()))?;
+        let (number, id) = (reading.state.last + 1, reading.state.id.clone());
+        let is_noted = reading.state.is_noted;
+        let bytes = entry::bytes(&id, is_noted && number == 1, change)?;
         // Until its end is known.
         reading.state.behind = true;
         let unstored = Unstored {
             journal: Arc::clone(&self.journal),
-            bytes: bytes.into(),
+            bytes,
         };
         reading.queue = reading.queue.entering(Entry {
-            number: reading.state.last + 1,
+            number,
+            journal: (!is_noted).then_some(id),
             unstored: Some(unstored),
         });
         Ok(reading)
@@ -225,32 +199,50 @@ impl State {
                 break;
             }
             for bytes in entries {
-                let number = self.last + 1;
-                let entry = Entry {
-                    number,
-                    unstored: None,
-                };
-                make(&bytes, &self.queue.entering(entry)).await?;
-                self.last = number;
+                self.make(&bytes).await?;
             }
         }
         self.behind = false;
         Ok(())
     }
-}
 
-/// Returns true if a queue is as it was made.
-fn is_empty(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<bool> {
-    let mut tables = tx.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
-    let mut rows = tables.query([])?;
-    while let Some(row) = rows.next()? {
-        let table: String = row.get(0)?;
-        let any = format!("SELECT EXISTS (SELECT 1 FROM \"{table}\")");
-        if tx.query_row(&any, [], |row| row.get(0))? {
-            return Ok(false);
+    /// Makes the change in the next entry.
+    async fn make(&mut self, bytes: &[u8]) -> Result<(), QueueError> {
+        let read = ReadEntry::new(bytes)?;
+        match self.is_noted {
+            true if self.id != read.journal => return Err(QueueError::Diverged),
+            // This one lacks what that begins with.
+            false if read.adopted => return Err(QueueError::Cut),
+            _ => self.id.clone_from(&read.journal),
+        }
+        let entry = Entry {
+            number: self.last + 1,
+            journal: (!self.is_noted).then(|| self.id.clone()),
+            unstored: None,
+        };
+        read.make(&self.queue.entering(entry)).await?;
+        self.last += 1;
+        self.is_noted = true;
+        Ok(())
+    }
+
+    /// Checks that the last entry that the queue has is of this journal: what comes after it need not be there yet.
+    async fn check_last(&mut self, journal: &dyn Journal) -> Result<(), QueueError> {
+        let Some(before) = self.last.checked_sub(1) else {
+            return Ok(());
+        };
+        let entries = match journal.entries(before).await {
+            // Then it has a later one, which is checked before it is made.
+            Err(QueueError::Cut) => return Ok(()),
+            entries => entries?,
+        };
+        // None if the queue has more than the journal.
+        let last = entries.first().ok_or(QueueError::Diverged)?;
+        match ReadEntry::new(last)?.journal == self.id {
+            true => Ok(()),
+            false => Err(QueueError::Diverged),
         }
     }
-    Ok(true)
 }
 
 /// A queue to which nobody makes a change but its holder.
@@ -269,87 +261,13 @@ impl Reading {
         match &made {
             Ok(_) => {
                 self.state.last += 1;
+                self.state.is_noted = true;
                 self.state.behind = false;
             }
             Err(QueueError::NotLeading) => self.state.follows = true,
             Err(_) => {}
         }
         made
-    }
-}
-
-#[derive(Serialize)]
-struct Versioned<'a> {
-    v: u32,
-    change: &'a Written<'a>,
-}
-
-/// A change that becomes an entry.
-#[derive(Serialize)]
-#[serde(tag = "part", content = "call")]
-pub(crate) enum Written<'a> {
-    Discovery(&'a DiscoveryChange),
-    Fetching(&'a FetchingChange),
-    Handover(&'a HandoverChange),
-    Filing(&'a FilingChange),
-    Sinks(&'a SinksChange),
-    Repair(&'a RepairChange),
-    Report(&'a ReportChange),
-    Work(&'a WorkChange),
-    Lead,
-}
-
-/// A change that an entry contains.
-#[derive(Deserialize)]
-#[serde(tag = "part", content = "call")]
-enum Change {
-    Discovery(DiscoveryChange),
-    Fetching(FetchingChange),
-    Handover(Box<HandoverChange>),
-    Filing(FilingChange),
-    Sinks(SinksChange),
-    Repair(RepairChange),
-    Report(ReportChange),
-    Work(WorkChange),
-    /// Another machine leads from here on.
-    Lead,
-}
-
-/// A change to the work queue, as an entry of the journal has it.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum WorkChange {
-    Add {
-        #[serde(with = "splits")]
-        splits: Vec<Split>,
-        now: u64,
-    },
-    Commit(FetchChange),
-    Release {
-        split: String,
-        due: u64,
-    },
-}
-
-/// Makes the change that an entry contains.
-async fn make(bytes: &[u8], queue: &Queue) -> Result<(), QueueError> {
-    #[derive(Deserialize)]
-    struct Entry {
-        change: Change,
-    }
-    let Entry { change } = crate::fetch_order::read("an entry of the journal", bytes, VERSION)?;
-    match change {
-        Change::Discovery(change) => change.make(queue).await,
-        Change::Fetching(change) => change.make(queue).await,
-        Change::Handover(change) => change.make(queue).await,
-        Change::Filing(change) => change.make(queue).await,
-        Change::Sinks(change) => change.make(queue).await,
-        Change::Repair(change) => change.make(queue).await,
-        Change::Report(change) => change.make(queue).await,
-        Change::Lead => queue.transaction(|_| Ok(())).await,
-        Change::Work(WorkChange::Add { splits, now }) => queue.add(splits, now).await.map(drop),
-        Change::Work(WorkChange::Commit(step)) => queue.follow_step(step).await,
-        Change::Work(WorkChange::Release { split, due }) => queue.follow_release(split, due).await,
     }
 }
 

@@ -118,6 +118,7 @@ impl Servers {
                 work: 64 << 20,
                 reports: 256 << 20,
                 journal: 256 << 20,
+                snapshots: 256 << 20,
             },
             patience: Duration::from_secs(60),
             ..FleetSettings::new(servers.collect(), name)

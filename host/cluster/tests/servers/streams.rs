@@ -16,6 +16,7 @@ async fn streams_are_missing_until_they_are_made_and_differences_are_named() {
     for stream in [
         "recording-host_main_work",
         "recording-host_main_reports",
+        "recording-host_main_snapshots",
         "KV_recording-host_main_rate",
     ] {
         assert!(
@@ -77,6 +78,7 @@ async fn too_few_servers_and_too_little_room_are_named() {
     );
     let storage = Storage {
         journal: 64 << 20,
+        snapshots: 64 << 20,
         work: 64 << 20,
         reports: 1 << 50,
     };

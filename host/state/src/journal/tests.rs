@@ -1,7 +1,12 @@
 //! A ledger with a journal keeps every guarantee, whoever follows it answers as it does, and nobody changes
 //! anything who does not lead.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+mod snapshots;
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use futures_util::FutureExt;
 
@@ -173,6 +178,18 @@ impl Journal for Failing {
     async fn entries(&self, after: u64) -> Result<Vec<Vec<u8>>, QueueError> {
         self.journal.entries(after).await
     }
+
+    async fn keep_snapshot(&self, snapshot: &Snapshot, file: &Path) -> Result<(), QueueError> {
+        self.journal.keep_snapshot(snapshot, file).await
+    }
+
+    async fn newest_snapshot(&self) -> Result<Option<Snapshot>, QueueError> {
+        self.journal.newest_snapshot().await
+    }
+
+    async fn restore_snapshot(&self, to: &Path) -> Result<Option<Snapshot>, QueueError> {
+        self.journal.restore_snapshot(to).await
+    }
 }
 
 #[tokio::test]
@@ -234,7 +251,7 @@ async fn a_queue_with_changes_that_no_journal_has_is_refused() {
     drop(queue);
     let refused = JournaledLedger::lead(open(), Arc::new(MemoryJournal::new()));
     let refused = refused.await.unwrap_err().to_string();
-    assert!(refused.contains("move it away"), "{refused}");
+    assert!(refused.contains("move the queue away"), "{refused}");
     // Nor is one that has more than the journal.
     let journal = MemoryJournal::new();
     let queue = Queue::in_memory().unwrap();
@@ -242,7 +259,7 @@ async fn a_queue_with_changes_that_no_journal_has_is_refused() {
     find(&ledger, "find-1", "a").await.unwrap();
     let refused = JournaledLedger::lead(queue, Arc::new(MemoryJournal::new()));
     let refused = refused.await.unwrap_err().to_string();
-    assert!(refused.contains("move it away"), "{refused}");
+    assert!(refused.contains("move the queue away"), "{refused}");
 }
 
 #[tokio::test]
@@ -258,7 +275,7 @@ async fn an_entry_of_a_later_version_is_refused_and_named() {
     );
     // One that is of this version, and unknown all the same, is not passed over either.
     let journal = MemoryJournal::new();
-    let entry = br#"{"v":1,"change":{"part":"Report","call":{"set_mood":{}}}}"#;
+    let entry = br#"{"v":1,"journal":"a","change":{"part":"Report","call":{"set_mood":{}}}}"#;
     journal.append(1, entry).await.unwrap();
     let led = JournaledLedger::follow(Queue::in_memory().unwrap(), Arc::new(journal));
     let refused = led.await.unwrap_err().to_string();
