@@ -10,5 +10,7 @@ mod leader;
 mod nats;
 #[path = "servers/rate.rs"]
 mod rate;
+#[path = "servers/snapshots.rs"]
+mod snapshots;
 #[path = "servers/streams.rs"]
 mod streams;

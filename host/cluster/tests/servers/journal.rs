@@ -15,9 +15,9 @@ use tokio::time::sleep;
 
 use super::nats::Servers;
 
-const NOW: u64 = 1_767_600_000_000;
+pub(crate) const NOW: u64 = 1_767_600_000_000;
 
-fn split(number: usize) -> Split {
+pub(crate) fn split(number: usize) -> Split {
     Split {
         id: format!("split-{number:06}"),
         kind: "job".to_owned(),
@@ -28,7 +28,7 @@ fn split(number: usize) -> Split {
     }
 }
 
-async fn journal(fleet: &Fleet) -> Arc<dyn Journal> {
+pub(crate) async fn journal(fleet: &Fleet) -> Arc<dyn Journal> {
     Arc::new(FleetJournal::new(fleet, "calls").await.unwrap())
 }
 
@@ -67,6 +67,61 @@ async fn entries_are_numbered_and_large_ones_are_whole() {
     // Another export has another one.
     let other = FleetJournal::new(&fleet, "chats").await.unwrap();
     assert_eq!(other.last().await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn entries_are_found_wherever_they_lie_and_none_that_is_missing_is_passed_over() {
+    let servers = Servers::start(1);
+    let fleet = servers.fleet("main").await;
+    let calls = journal(&fleet).await;
+    let chats = FleetJournal::new(&fleet, "chats").await.unwrap();
+    // Of one or two messages each, with none to three of another export between them.
+    let entry = |number: u64| -> Vec<u8> {
+        let length = if number.is_multiple_of(7) {
+            700 << 10
+        } else {
+            9
+        };
+        std::iter::repeat_with(rand::random).take(length).collect()
+    };
+    let (mut entries, mut others) = (Vec::new(), 0);
+    for number in 1..=30 {
+        for _ in 0..number % 4 {
+            others += 1;
+            chats.append(others, b"other").await.unwrap();
+        }
+        entries.push(entry(number));
+        calls
+            .append(number, &entries[number as usize - 1])
+            .await
+            .unwrap();
+    }
+    for after in 0..=30 {
+        let read = journal(&fleet).await.entries(after).await.unwrap();
+        assert!(read == entries[after as usize..], "{after}");
+    }
+    let ahead = journal(&fleet).await.entries(31).await.unwrap_err();
+    assert!(matches!(ahead, QueueError::Diverged), "{ahead}");
+    // Another program stores an entry, and leaves one out.
+    let client = async_nats::connect(format!("nats://127.0.0.1:{}", servers.ports[0]));
+    let stream = async_nats::jetstream::new(client.await.unwrap());
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Recording-Host-Entry", "32");
+    let payload = zstd::bulk::compress(b"entry", 3).unwrap();
+    let subject = "recording-host_main_journal.calls";
+    let stored = stream.publish_with_headers(subject, headers, payload.into());
+    stored.await.unwrap().await.unwrap();
+    for after in [0, 29, 30] {
+        let refused = journal(&fleet).await.entries(after).await.unwrap_err();
+        let refused = refused.to_string();
+        assert!(
+            refused.contains("entry 31 is missing"),
+            "{after}: {refused}"
+        );
+    }
+    let next = journal(&fleet).await.entries(31).await.unwrap();
+    assert_eq!(next, [b"entry"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
