@@ -46,6 +46,7 @@ pub use client::ClientError;
 pub use download::{Download, DownloadError, Downloads};
 use intermediary::Pages;
 pub use limit::{Limiter, Limiters, MonthlyRequests, Priority, RequestHalt, RequestLimits};
+pub use limit::{SharedCount, SharedRate, SharedRateError, SharedRates};
 pub use month::{CountError, MonthlyCount};
 pub use patience::Patience;
 pub use public_dns::PublicDnsResolver;
@@ -329,7 +330,8 @@ impl SourceHttp {
         let method = method_name(request.method);
         let waiting = async {
             self.throttle.open(self.clock).await;
-            self.limiter.acquire(self.clock, priority).await;
+            let (clock, events) = (self.clock, &self.events);
+            self.limiter.acquire_for(clock, priority, events).await;
         };
         waiting.instrument(info_span!("rate_limit")).await;
         self.count(&format!("{kind} {method}"));
@@ -430,7 +432,7 @@ impl SourceHttp {
                         pause.as_secs()
                     ));
                 }
-                self.limiter.pause(pause, self.clock);
+                self.limiter.refused(pause, wait.is_some(), self.clock);
                 self.events.emit(|| Event::Throttled {
                     millis: millis(pause),
                 });

@@ -5,6 +5,11 @@
 //! full or the server has asked to wait. Those that wait are let go by priority.
 //!
 //! An operator may want less than the vendor allows: fewer requests a minute, and a most of a month.
+//!
+//! If other processes use the credential as well, each request also takes a slot that all share: [`shared`].
+
+mod ceilings;
+mod shared;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,13 +20,16 @@ use std::{
 
 use tokio::{sync::Notify, task::spawn_blocking};
 
-use recording_host_model::{RateLimit, Response, clock::Clock};
+use recording_host_model::{Events, RateLimit, Response, clock::Clock};
 
 use super::{
     header, millis,
     month::{MonthlyCount, Taken},
     retry::LONGEST_WAIT,
 };
+pub use ceilings::{MonthlyRequests, RequestHalt, RequestLimits};
+use shared::SharedLimit;
+pub use shared::{SharedCount, SharedRate, SharedRateError, SharedRates};
 
 /// A vendor's minute, and the second after it: to wait longer than that is worth telling.
 const LONG_WINDOW: Duration = Duration::from_secs(61);
@@ -54,60 +62,6 @@ impl Priority {
     }
 }
 
-/// The most requests that an operator allows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RequestLimits {
-    /// In any minute.
-    pub per_minute: Option<u32>,
-    /// In a month of the calendar, in UTC.
-    pub per_month: Option<u64>,
-}
-
-impl RequestLimits {
-    /// The lower one of each.
-    fn and(self, other: Self) -> Self {
-        let least = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
-        let minute = |of: Self| of.per_minute.map(u64::from);
-        let per_minute = least(minute(self), minute(other));
-        RequestLimits {
-            per_minute: per_minute.and_then(|most| u32::try_from(most).ok()),
-            per_month: least(self.per_month, other.per_month),
-        }
-    }
-}
-
-/// Why no request is sent any more for now.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RequestHalt {
-    /// The month's ceiling is reached.
-    #[error("all {ceiling} requests of this month have been made (`limits.requests_per_month`): none is sent before {}; raise it, or run again then", instant(*.until))]
-    Spent {
-        /// The ceiling.
-        ceiling: u64,
-        /// When the next month begins, in ms since the epoch.
-        until: u64,
-    },
-    /// The month's requests cannot be counted, so that none is sent.
-    #[error("the requests of this month cannot be counted: {0}")]
-    Uncounted(String),
-}
-
-/// An instant in ms since the epoch, as text.
-fn instant(ms: u64) -> String {
-    let at = i64::try_from(ms).ok();
-    let at = at.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    at.map_or_else(|| ms.to_string(), |at| at.to_string())
-}
-
-/// The requests of a month.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MonthlyRequests {
-    /// How many were made so far, by whoever counts in the same folder.
-    pub requests: u64,
-    /// The most.
-    pub ceiling: u64,
-}
-
 /// Holds requests back so that the vendor need not refuse them.
 #[derive(Debug)]
 pub struct Limiter {
@@ -115,6 +69,8 @@ pub struct Limiter {
     ceilings: Mutex<RequestLimits>,
     /// Where a month's requests are counted, if they are.
     count: Option<MonthlyCount>,
+    /// What other processes share with this one; a month's requests are counted there then.
+    shared: Option<Arc<SharedLimit>>,
     halted: Mutex<Option<RequestHalt>>,
     window: Mutex<Window>,
     waiting: Mutex<Waiting>,
@@ -147,12 +103,24 @@ impl Drop for Ticket<'_> {
 
 /// The limiters of all credentials in use: sources with the same one share its limit.
 #[derive(Clone, Debug, Default)]
-pub struct Limiters(Arc<Mutex<HashMap<String, Arc<Limiter>>>>);
+pub struct Limiters {
+    of: Arc<Mutex<HashMap<String, Arc<Limiter>>>>,
+    shared: Option<Arc<dyn SharedRates>>,
+}
 
 impl Limiters {
+    /// Limiters that share rates and counts with other processes.
+    #[must_use]
+    pub fn shared(rates: Arc<dyn SharedRates>) -> Self {
+        Limiters {
+            of: Arc::default(),
+            shared: Some(rates),
+        }
+    }
+
     /// The limiter of a credential, which must not be a secret, such as a client's id. Its policy is the
     /// one that the first source with this credential states; of their ceilings the lowest count. A month's
-    /// requests are counted in `folder`.
+    /// requests are counted in `folder`, unless the count is shared.
     #[must_use]
     #[doc(hidden)]
     pub fn of(
@@ -162,10 +130,15 @@ impl Limiters {
         ceilings: RequestLimits,
         folder: &Path,
     ) -> Arc<Limiter> {
-        let mut limiters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = MonthlyCount::of(folder, &credential);
-        let limiter = limiters.entry(credential);
-        let limiter = limiter.or_insert_with(|| Arc::new(Limiter::new(policy).counting_in(count)));
+        let mut limiters = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let limiter = limiters.entry(credential.clone());
+        let limiter = limiter.or_insert_with(|| {
+            let limiter = Limiter::new(policy);
+            Arc::new(match &self.shared {
+                Some(rates) => limiter.sharing(Arc::clone(rates), credential),
+                None => limiter.counting_in(MonthlyCount::of(folder, &credential)),
+            })
+        });
         let mut lowest = limiter.ceilings();
         *lowest = lowest.and(ceilings);
         drop(lowest);
@@ -193,6 +166,7 @@ impl Limiter {
             policy,
             ceilings: Mutex::default(),
             count: None,
+            shared: None,
             halted: Mutex::default(),
             window: Mutex::default(),
             waiting: Mutex::default(),
@@ -206,9 +180,20 @@ impl Limiter {
         self
     }
 
-    /// Waits until a request may be sent; if the month has no room for it, until the next one, unless that
-    /// is given up ([`halted`](Self::halted)).
+    /// Shares the rate and a month's count with other processes.
+    fn sharing(mut self, rates: Arc<dyn SharedRates>, credential: String) -> Self {
+        self.shared = Some(Arc::new(SharedLimit::new(rates, credential)));
+        self
+    }
+
+    /// Waits until a request may be sent, which is sent at once; if the month has no room for it, until the next
+    /// one, unless that is given up ([`halted`](Self::halted)).
     pub async fn acquire(&self, clock: Clock, priority: Priority) {
+        self.acquire_for(clock, priority, &Events::default()).await;
+    }
+
+    /// The same; warns if what is shared with other processes cannot be asked for.
+    pub(super) async fn acquire_for(&self, clock: Clock, priority: Priority, events: &Events) {
         if self.policy.is_none() && *self.ceilings() == RequestLimits::default() {
             return;
         }
@@ -227,23 +212,51 @@ impl Limiter {
                 Some(wait) => clock.sleep(Duration::from_millis(wait)).await,
             }
         }
-        self.take_of_month(clock).await;
+        self.take_of_month(clock, events).await;
+        // Last, since its time is now; and at the head of those that wait, so that it goes to the first.
+        self.take_shared(clock, events).await;
     }
 
-    /// Waits until the month has room for a request, and counts it.
-    async fn take_of_month(&self, clock: Clock) {
-        let ceiling = self.ceilings().per_month;
-        let (Some(count), Some(ceiling)) = (&self.count, ceiling) else {
+    /// Waits for a slot that no other process has, outside of pauses.
+    async fn take_shared(&self, clock: Clock, events: &Events) {
+        let (Some(shared), Some(per_minute)) = (&self.shared, self.per_minute()) else {
             return;
         };
         loop {
-            let (count, now) = (count.clone(), clock.now());
-            let taken = spawn_blocking(move || count.take(now, ceiling)).await;
+            let waiting = u32::try_from(self.waiting().tickets.len()).unwrap_or(u32::MAX);
+            shared.acquire(per_minute, waiting, events).await;
+            match self.paused(clock) {
+                None => return,
+                // The vendor has asked for it meanwhile: the slot is lost.
+                Some(wait) => clock.sleep(wait).await,
+            }
+        }
+    }
+
+    /// Waits until the month has room for a request, and counts it.
+    async fn take_of_month(&self, clock: Clock, events: &Events) {
+        let Some(ceiling) = self.ceilings().per_month else {
+            return;
+        };
+        loop {
+            let now = clock.now();
+            let taken = match (&self.shared, &self.count) {
+                (Some(shared), _) => Ok(shared.take_of_month(now, ceiling, events).await),
+                (None, Some(count)) => {
+                    let count = count.clone();
+                    let taken = spawn_blocking(move || count.take(now, ceiling)).await;
+                    let text = |error: &dyn std::error::Error| error.to_string();
+                    match taken {
+                        Ok(taken) => taken.map_err(|error| text(&error)),
+                        Err(error) => Err(text(&error)),
+                    }
+                }
+                (None, None) => return,
+            };
             let halt = match taken {
-                Ok(Ok(Taken::Granted)) => None,
-                Ok(Ok(Taken::Spent { until })) => Some(RequestHalt::Spent { ceiling, until }),
-                Ok(Err(error)) => Some(RequestHalt::Uncounted(error.to_string())),
-                Err(error) => Some(RequestHalt::Uncounted(error.to_string())),
+                Ok(Taken::Granted) => None,
+                Ok(Taken::Spent { until }) => Some(RequestHalt::Spent { ceiling, until }),
+                Err(reason) => Some(RequestHalt::Uncounted(reason)),
             };
             let waits = halt.is_some();
             *self.halted.lock().unwrap_or_else(PoisonError::into_inner) = halt;
@@ -265,7 +278,11 @@ impl Limiter {
     #[must_use]
     pub fn month(&self, clock: Clock) -> Option<MonthlyRequests> {
         let ceiling = self.ceilings().per_month?;
-        let requests = self.count.as_ref()?.look(clock.now()).ok()?;
+        let now = clock.now();
+        let requests = match &self.shared {
+            Some(shared) => shared.month(now)?,
+            None => self.count.as_ref()?.look(now).ok()?,
+        };
         Some(MonthlyRequests { requests, ceiling })
     }
 
@@ -299,12 +316,22 @@ impl Limiter {
     /// Returns true if the vendor's window has no room for a further request, as far as known.
     #[must_use]
     pub(super) fn is_full(&self, clock: Clock) -> bool {
-        let Some(policy) = &self.policy else {
-            return false;
-        };
+        self.room(clock) == Some(false)
+    }
+
+    /// Returns whether the vendor's window has room for a further request, if the vendor has told.
+    fn room(&self, clock: Clock) -> Option<bool> {
+        let policy = self.policy.as_ref()?;
         let window = self.lock();
         let allowed = u64::from(policy.requests_per_minute);
-        window.ends > clock.elapsed() && window.count >= allowed
+        (window.ends > clock.elapsed()).then_some(window.count < allowed)
+    }
+
+    /// The most requests of a minute: the vendor's, or the operator's if that is lower.
+    fn per_minute(&self) -> Option<u32> {
+        let policy = self.policy.as_ref().map(|it| it.requests_per_minute);
+        let most = policy.into_iter().chain(self.ceilings().per_minute).min();
+        most.map(|most| most.max(1))
     }
 
     /// The time between two requests that are spread evenly, and how much of it those may save up that come
@@ -341,11 +368,14 @@ impl Limiter {
         if window.ends != 0 && window.count >= allowed {
             return Some(window.ends - now + 1);
         }
-        let earliest = window.next.max(now.saturating_sub(burst));
-        if earliest > now {
-            return Some(earliest - now);
+        // Shared slots are spread already.
+        if self.shared.is_none() {
+            let earliest = window.next.max(now.saturating_sub(burst));
+            if earliest > now {
+                return Some(earliest - now);
+            }
+            window.next = earliest + spacing;
         }
-        window.next = earliest + spacing;
         window.count += 1;
         None
     }
@@ -377,6 +407,8 @@ impl Limiter {
         }
         window.blocked = ends;
         let wait = Duration::from_millis(ends - now);
+        drop(window);
+        self.tell(wait, ends);
         (wait > LONG_WINDOW).then_some(wait)
     }
 
@@ -385,6 +417,24 @@ impl Limiter {
         let until = clock.elapsed() + millis(time.min(LONGEST_WAIT));
         let mut window = self.lock();
         window.blocked = window.blocked.max(until);
+    }
+
+    /// Holds all requests back because the server has refused one (429). All processes do so if it names a time,
+    /// unless its headers say that the window has room: then it has refused something else than the rate, such as
+    /// one more job at once.
+    pub(super) fn refused(&self, time: Duration, named: bool, clock: Clock) {
+        self.pause(time, clock);
+        if named && self.room(clock) != Some(true) {
+            let time = time.min(LONGEST_WAIT);
+            self.tell(time, clock.elapsed() + millis(time));
+        }
+    }
+
+    /// Tells other processes of a pause that ends then (ms).
+    fn tell(&self, time: Duration, until: u64) {
+        if let (Some(shared), Some(per_minute)) = (&self.shared, self.per_minute()) {
+            shared.pause(per_minute, time, until);
+        }
     }
 
     /// How much longer all requests are held back, if the server asked for that.

@@ -88,8 +88,7 @@ impl MonthlyCount {
         file.lock().map_err(io)?;
         let requests = self.read(&mut file, month)?;
         if requests >= ceiling {
-            let until = Offset::UTC.to_timestamp(next(month).at(0, 0, 0, 0));
-            let until = until.map_or(u64::MAX, millisecond);
+            let until = end_of(month);
             return Ok(Taken::Spent { until });
         }
         let requests = requests + 1;
@@ -133,15 +132,18 @@ fn line(month: Date, requests: u64) -> String {
     format!("{} {requests:012}\n", month.strftime("%Y-%m"))
 }
 
-fn first_of_month(now: u64) -> Date {
+/// The first day of the month, in UTC, that holds an instant (ms since the epoch).
+pub(crate) fn first_of_month(now: u64) -> Date {
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let now = Timestamp::from_millisecond(now).unwrap_or(Timestamp::MAX);
     Offset::UTC.to_datetime(now).date().first_of_month()
 }
 
-fn next(month: Date) -> Date {
-    let next = month.last_of_month().tomorrow();
-    next.unwrap_or(Date::MAX)
+/// When the next month begins (ms since the epoch).
+pub(crate) fn end_of(month: Date) -> u64 {
+    let next = month.last_of_month().tomorrow().unwrap_or(Date::MAX);
+    let next = Offset::UTC.to_timestamp(next.at(0, 0, 0, 0));
+    next.map_or(u64::MAX, millisecond)
 }
 
 fn millisecond(at: Timestamp) -> u64 {
