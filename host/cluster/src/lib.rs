@@ -8,7 +8,8 @@
 //!   [`recording_host_state::fleet`].
 //! - [`FleetJournal`] keeps the changes to the ledger of an export and snapshots of it, for a
 //!   [`JournaledLedger`](recording_host_state::JournaledLedger).
-//! - [`FleetRateLimiter`] leases the times at which requests may be sent.
+//! - [`FleetRateLimiter`] leases the times at which requests may be sent; [`FleetRates`] gives it to the limiters of
+//!   sources ([`Limiters::shared`](recording_host_http::Limiters::shared)), and counts their months.
 //!
 //! A server that is away, and an election among servers, are waited for: calls are repeated for
 //! [`FleetSettings::patience`]. No signed link, token or key is ever written to a server; each message carries the
@@ -33,6 +34,6 @@ pub use error::ClusterError;
 pub use fetches::{FleetConsumer, FleetPublisher};
 pub use journal::FleetJournal;
 pub use leader::{Candidate, Leader, Queued, SteppedDown, WorkMessage};
-pub use rate::{FleetRateLimiter, RateLimit, Slot};
+pub use rate::{FleetRateLimiter, FleetRates, RateLimit, Slot};
 pub use settings::{FleetSettings, Storage, Tls};
 pub use streams::{StreamState, StreamUse};

@@ -8,6 +8,8 @@
 //! The times of slots are those of the servers' clock, which each node compares with its own monotonic one:
 //! what a node's clock shows does not matter. The clocks of the servers are to agree within half a second.
 
+mod fleet_rates;
+mod month;
 mod server_clock;
 mod slots;
 
@@ -33,6 +35,7 @@ use super::{
     settings::token,
     streams::StreamUse,
 };
+pub use fleet_rates::FleetRates;
 use server_clock::ServerClock;
 pub use slots::RateLimit;
 use slots::{Lease, Slots};
@@ -74,11 +77,11 @@ struct Held {
 }
 
 /// Counts a request that waits, until it does so no more.
-struct Waits<'a>(&'a AtomicU32);
+struct Waits<'a>(&'a AtomicU32, u32);
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
     }
 }
 
@@ -110,13 +113,18 @@ impl FleetRateLimiter {
     }
 
     /// Waits until a request may be sent, which is to be sent at once. Whoever gives up waiting costs a slot
-    /// at most.
+    /// at most, or those that are just being leased.
     ///
     /// # Errors
     /// [`ClusterError`] if the servers are away for longer than the patience.
     pub async fn acquire(&self) -> Result<Slot, ClusterError> {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waits = Waits(&self.waiting);
+        self.acquire_among(1).await
+    }
+
+    /// The same for one of as many requests, which wait for each other: slots for several are leased at once.
+    async fn acquire_among(&self, waiting: u32) -> Result<Slot, ClusterError> {
+        self.waiting.fetch_add(waiting, Ordering::Relaxed);
+        let _waits = Waits(&self.waiting, waiting);
         loop {
             let slot = self.take().await?;
             sleep_until(slot.local).await;
