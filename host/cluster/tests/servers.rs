@@ -6,6 +6,8 @@ mod fetches;
 mod journal;
 #[path = "servers/leader.rs"]
 mod leader;
+#[path = "servers/limiters.rs"]
+mod limiters;
 #[path = "servers/nats.rs"]
 mod nats;
 #[path = "servers/rate.rs"]

@@ -77,3 +77,16 @@ impl SharedRate for FleetRateLimiter {
         Ok(FleetRateLimiter::pause(self, time).await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+
+    #[test]
+    fn nothing_of_a_credential_is_in_its_name_and_others_have_other_names() {
+        let one = name("https://login.test/ client-4711");
+        assert_eq!(one.len(), 32);
+        assert!(one.bytes().all(|it| it.is_ascii_hexdigit()), "{one}");
+        assert_ne!(one, name("https://login.test/ client-4712"));
+    }
+}
