@@ -58,6 +58,7 @@
 //! | `config` (default) | [`Config`]: pipelines from YAML and TOML |
 //! | `s3`, `sink-gcs`, `sink-azure-blob`, `sink-http` | sinks for a configuration; `s3` also has log-ins with AWS credentials |
 //! | `parquet` | rows as Parquet |
+//! | `cluster` | [`cluster`]: several machines that share the work |
 //! | `transcode` | recordings as WAV or FLAC |
 //!
 //! The library has no global state, sets up no logging and handles no signals.
@@ -89,6 +90,13 @@ pub mod sink {
         deliveries::{CountedBody, Deliveries, Delivery, DeliverySink, deliveries},
         filesystem::{Filesystem, FilesystemOptions},
     };
+}
+
+/// Several machines that share the work of a [`Pipeline`]: each gives its own the
+/// [`fleet`](Pipeline::fleet) that all of them are.
+#[cfg(feature = "cluster")]
+pub mod cluster {
+    pub use recording_host_cluster::{ClusterError, Fleet, FleetNode, FleetSettings, Storage, Tls};
 }
 
 /// The settings of a [`SourceConfig`], a [`SinkBinding`] or a [`Pipeline`] besides numbers and texts.

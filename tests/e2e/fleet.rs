@@ -133,7 +133,7 @@ async fn nodes_of_a_fleet_make_the_archive_that_one_machine_makes() {
 async fn a_fleet_on_nats_makes_the_archive_that_one_machine_makes() {
     let mut servers = nats::Servers::start(3);
     let fleet = servers.fleet("main").await;
-    let candidate = Candidate::new(&fleet, "leader").await.unwrap();
+    let candidate = Candidate::new(&fleet, "calls", "leader").await.unwrap();
     let leader = Arc::new(candidate.lead().await.unwrap());
     let publisher = FleetPublisher::new(&fleet, leader, "calls").await.unwrap();
     let proxy = nats::Proxy::to(servers.ports[0]).await;

@@ -37,6 +37,8 @@ mod clock;
 #[cfg(not(feature = "simulator"))]
 #[path = "machine_clock.rs"]
 mod clock;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod componentize;
 mod control;
 mod decrypt;
@@ -135,6 +137,9 @@ enum Command {
     Status(status::Status),
     /// Pauses, resumes, drains or reloads a run on this machine.
     Control(control::Control),
+    /// Makes, shows and leaves the fleet of machines that share a configuration's work.
+    #[cfg(feature = "cluster")]
+    Cluster(cluster::ClusterCommand),
     /// Shows the display of a run on this machine.
     Top(control::Top),
     /// Removes temporary files and unfinished uploads left by interrupted runs.
@@ -227,6 +232,8 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Push(push) => push.run().await,
         Command::Status(status) => status.run().await,
         Command::Control(control) => control.run().await,
+        #[cfg(feature = "cluster")]
+        Command::Cluster(cluster) => cluster.run().await,
         Command::Top(top) => top.run().await,
         Command::Cleanup(cleanup) => cleanup.run().await,
         #[cfg(feature = "simulator")]

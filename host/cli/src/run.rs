@@ -1,5 +1,10 @@
 //! `run`: exports what a configuration says.
 
+#[cfg(feature = "cluster")]
+mod fleet;
+#[cfg(not(feature = "cluster"))]
+#[path = "run/without_fleet.rs"]
+mod fleet;
 mod limits;
 mod runs;
 
@@ -21,6 +26,7 @@ use super::{
     signals::requests,
     terminal,
 };
+use fleet::Machine;
 use limits::RunLimits;
 use runs::{Loaded, Runs};
 
@@ -94,11 +100,13 @@ impl Run {
         let config = crate::load(&self.config)?;
         watching.notify(&config).await?;
         let clock = clock().await?;
+        let machine = Machine::join(&config).await?;
         let mut loaded = self.made(config, clock).await?;
         loaded.pipelines = self.first(loaded.pipelines)?;
         let mut requests = requests(self.follow)?;
         let socket = loaded.config.data_dir.join(self.part.socket());
         let control = Server::start(&socket, requests.ask_reload.clone());
+        let _attending = machine.attend(&control, &requests).await?;
         let location = std::fs::canonicalize(&self.config).unwrap_or_else(|_| self.config.clone());
         watching
             .show(&loaded.config, &location, control.state())
@@ -115,7 +123,7 @@ impl Run {
             let watched = |pipeline: Pipeline| {
                 let seen = control.subscriber(pipeline.name());
                 let pipeline = pipeline.drain_when(control.drain()).subscribe(seen);
-                limits.over(watching.over(pipeline, config, clock))
+                machine.over(limits.over(watching.over(pipeline, config, clock)))
             };
             let runs = Runs::start(pipelines.map(watched).collect(), failed, reloaded);
             let ended = runs

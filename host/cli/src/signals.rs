@@ -21,6 +21,12 @@ enum SignalRequest {
 pub(super) struct Requests {
     /// Turns true when it is to stop.
     pub(super) stop: watch::Receiver<bool>,
+    /// Asks for that.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        allow(dead_code, reason = "machines of a fleet ask")
+    )]
+    pub(super) ask_stop: watch::Sender<bool>,
     /// Changes when the configuration is to be read anew.
     pub(super) reload: watch::Receiver<u64>,
     /// Asks for that.
@@ -37,6 +43,7 @@ pub(super) fn stopped() -> anyhow::Result<watch::Receiver<bool>> {
 /// the terminal was closed; without, it stops.
 pub(super) fn requests(reloads: bool) -> anyhow::Result<Requests> {
     let (tell_stop, stop) = watch::channel(false);
+    let ask_stop = tell_stop.clone();
     let (ask_reload, reload) = watch::channel(0);
     #[cfg(unix)]
     let tell_reload = ask_reload.clone();
@@ -67,6 +74,7 @@ pub(super) fn requests(reloads: bool) -> anyhow::Result<Requests> {
     });
     Ok(Requests {
         stop,
+        ask_stop,
         reload,
         ask_reload,
     })

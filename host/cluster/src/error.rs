@@ -124,8 +124,11 @@ pub enum ClusterError {
         /// The last error.
         reason: String,
     },
+    /// No node of this name answers.
+    #[error("no node of the name {0} answers; `cluster status` lists those that do")]
+    NoSuchNode(String),
     /// This node leads no longer.
-    #[error("this node leads the fleet no longer: {0}")]
+    #[error("this node leads the export no longer: {0}")]
     NotLeading(#[from] super::SteppedDown),
     /// A later version of this program has written it.
     #[error(
@@ -153,6 +156,9 @@ fn seconds(time: Duration) -> String {
 
 impl From<ClusterError> for recording_host_state::QueueError {
     fn from(error: ClusterError) -> Self {
-        Self::Backend(Box::new(error))
+        match error {
+            ClusterError::NotLeading(_) => Self::NotLeading,
+            error => Self::Backend(Box::new(error)),
+        }
     }
 }

@@ -8,14 +8,20 @@
 mod consumer;
 mod publisher;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_nats::jetstream::{message::StreamMessage, stream::Stream};
+use futures_util::TryStreamExt as _;
 
 pub use consumer::FleetConsumer;
 pub use publisher::FleetPublisher;
 
-use super::{ClusterError, Fleet, FleetSettings, settings::token, streams::StreamUse};
+use super::{
+    ClusterError, Fleet, FleetSettings,
+    connection::Try,
+    settings::{token, untoken},
+    streams::StreamUse,
+};
 
 /// How long a fetch is a node's that says nothing.
 const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -35,6 +41,26 @@ fn report_subject(settings: &FleetSettings, source: &str, fetch: &str) -> String
 }
 
 impl Fleet {
+    /// The texts whose tokens end the subjects of the messages that a stream has; the beginning of these is given.
+    pub(super) async fn names(
+        &self,
+        stream: &Stream<()>,
+        prefix: &str,
+    ) -> Result<BTreeSet<String>, ClusterError> {
+        let call = async || {
+            let subjects = match stream.info_with_subjects(format!("{prefix}>")).await {
+                Ok(info) => info.try_collect::<Vec<(String, usize)>>().await,
+                Err(error) => return Ok(Try::Passing(error.to_string())),
+            };
+            Ok(subjects.map_or_else(|error| Try::Passing(error.to_string()), Try::Done))
+        };
+        let what = format!("listing what there is at {prefix}");
+        let subjects = self.repeat(&what, call).await?;
+        let names = subjects.iter();
+        let names = names.filter_map(|(subject, _)| subject.strip_prefix(prefix));
+        Ok(names.filter_map(untoken).collect())
+    }
+
     /// The first message of a stream from a sequence on whose subject matches.
     async fn next(
         &self,

@@ -1,6 +1,6 @@
-//! The one node of a fleet that leads.
+//! The one node of a fleet that leads the export of a source.
 //!
-//! The lease is a message in the very stream that the leader writes, the *fence*. It ends by itself unless it
+//! The lease is a message in the very stream that the leader writes, the *fence* of the source. It ends by itself unless it
 //! is renewed, and each renewal gives it another sequence. What the leader publishes names the sequence that it
 //! knows: the servers refuse the message of a leader whose lease has ended or is another's, however late it
 //! comes.
@@ -97,14 +97,19 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// A node that would lead, by a name that people know it by.
+    /// A node that would lead the export of a source, by a name that people know it by.
     ///
     /// # Errors
     /// [`ClusterError`].
-    pub async fn new(fleet: &Fleet, node: impl Into<String>) -> Result<Self, ClusterError> {
+    pub async fn new(
+        fleet: &Fleet,
+        source: &str,
+        node: impl Into<String>,
+    ) -> Result<Self, ClusterError> {
+        let fence = format!("fence.{}", token(source));
         Ok(Candidate {
             stream: fleet.stream(StreamUse::Work).await?,
-            fence: StreamUse::Work.subject(&fleet.settings, "fence"),
+            fence: StreamUse::Work.subject(&fleet.settings, &fence),
             fleet: fleet.clone(),
             node: node.into(),
         })
@@ -157,7 +162,7 @@ impl Candidate {
     }
 
     fn leading(&self, fence: Fence, sequence: u64, sent: Instant) -> Leader {
-        tracing::info!(node = self.node, "this node leads the fleet");
+        tracing::info!(node = self.node, fence = self.fence, "this node leads");
         let (deadline, until) = watch::channel(sent + LEASE - MARGIN);
         let (over, standing) = watch::channel(None);
         let (commands, orders) = mpsc::channel(16);
@@ -229,14 +234,14 @@ fn step_down(over: &watch::Sender<Option<SteppedDown>>, reason: SteppedDown) {
     over.send_if_modified(|standing| {
         let first = standing.is_none();
         if first {
-            tracing::warn!(%reason, "this node leads the fleet no longer");
+            tracing::info!(%reason, "this node leads no longer");
             *standing = Some(reason);
         }
         first
     });
 }
 
-/// The node that leads. When this is dropped it leads no longer, and another one may as soon as the lease has
+/// The node that leads an export. When this is dropped it leads no longer, and another one may as soon as the lease has
 /// ended.
 #[derive(Debug)]
 pub struct Leader {
@@ -293,7 +298,7 @@ impl Leader {
     ///
     /// # Errors
     /// [`ClusterError`]; then another one leads when the lease has ended.
-    pub async fn resign(self) -> Result<(), ClusterError> {
+    pub async fn resign(&self) -> Result<(), ClusterError> {
         let (answer, answered) = oneshot::channel();
         self.order(Command::Resign(answer)).await?;
         answered.await.map_err(|_| self.reason())?

@@ -3,11 +3,14 @@
 //!
 //! - [`Fleet`] is a connection, made with [`FleetSettings`]; [`Fleet::init`] makes the streams and buckets, which is
 //!   done by one node once, and [`Fleet::open`] looks them up.
-//! - [`Candidate`] asks for the leader's lease; a [`Leader`] publishes work that no stale leader can.
+//! - [`FleetNode`] is a node as the engine sees it: it has what follows.
+//! - [`Candidate`] asks for the lease of the export of a source; a [`Leader`] publishes work that no stale leader can.
 //! - [`FleetPublisher`] and [`FleetConsumer`] carry the fetches of a source to nodes, and their reports to the leader; see
 //!   [`recording_host_state::fleet`].
 //! - [`FleetJournal`] keeps the changes to the ledger of an export and snapshots of it, for a
 //!   [`JournaledLedger`](recording_host_state::JournaledLedger).
+//! - [`Fleet::attend`] has a node answer for itself; [`Fleet::nodes`], [`Fleet::leaders`] and [`Fleet::fetches`] say how
+//!   the fleet is, [`Fleet::ask`] has a node end.
 //! - [`FleetRateLimiter`] leases the times at which requests may be sent; [`FleetRates`] gives it to the limiters of
 //!   sources ([`Limiters::shared`](recording_host_http::Limiters::shared)), and counts their months.
 //!
@@ -22,7 +25,9 @@ mod error;
 mod fetches;
 mod journal;
 mod leader;
+mod member;
 mod messages;
+mod nodes;
 mod publish;
 mod rate;
 mod settings;
@@ -34,6 +39,8 @@ pub use error::ClusterError;
 pub use fetches::{FleetConsumer, FleetPublisher};
 pub use journal::FleetJournal;
 pub use leader::{Candidate, Leader, Queued, SteppedDown, WorkMessage};
+pub use member::FleetNode;
+pub use nodes::{NodeRequest, NodeState, Presence, SourceFetches};
 pub use rate::{FleetRateLimiter, FleetRates, RateLimit, Slot};
 pub use settings::{FleetSettings, Storage, Tls};
 pub use streams::{StreamState, StreamUse};

@@ -158,6 +158,18 @@ pub(super) fn token(text: &str) -> String {
     }
 }
 
+/// The text that a token of a subject stands for.
+pub(super) fn untoken(token: &str) -> Option<String> {
+    let mut parts = token.split('=');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(code, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,5 +202,13 @@ mod tests {
         assert_eq!(token("a.b/c d"), "a=2Eb=2Fc=20d");
         assert_eq!(token("="), "=3D");
         assert_eq!(token(""), "=");
+    }
+
+    #[test]
+    fn a_token_stands_for_one_text() {
+        for text in ["calls-000001", "a.b/c d", "=", "é"] {
+            assert_eq!(untoken(&token(text)).as_deref(), Some(text));
+        }
+        assert_eq!((untoken("a=Z"), untoken("a=é")), (None, None));
     }
 }

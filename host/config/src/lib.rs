@@ -7,6 +7,11 @@
 mod address;
 mod allow;
 mod auth;
+#[cfg(feature = "cluster")]
+mod cluster;
+#[cfg(not(feature = "cluster"))]
+#[path = "without_cluster.rs"]
+mod cluster;
 mod error;
 mod example;
 mod file;
@@ -59,6 +64,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+#[cfg(feature = "cluster")]
+pub use cluster::Cluster;
+use cluster::RawCluster;
 pub use error::ConfigError;
 pub use example::{UnknownType, example};
 pub use interval::interval;
@@ -98,6 +106,8 @@ pub struct Config {
     notify: BTreeMap<String, NotifierConfig>,
     throttle: Throttle,
     prices: Option<Prices>,
+    #[cfg(feature = "cluster")]
+    cluster: Option<Cluster>,
     tests: Vec<Sample>,
     /// The `type` of each source and sink, by its key.
     types: BTreeMap<String, String>,
@@ -131,6 +141,10 @@ struct RawConfig {
     /// The prices of requests, traffic and storage, for `plan`.
     #[serde(default)]
     prices: Option<Prices>,
+    /// The fleet that this machine is part of; without it, the machine does all by itself.
+    #[serde(default)]
+    #[schemars(with = "Option<RawCluster>")]
+    cluster: Option<Value>,
     /// Who is told when a run fails, loses recordings or falls behind, by name.
     #[serde(default)]
     #[schemars(schema_with = "notify::schema")]
@@ -256,6 +270,7 @@ impl Config {
         check_path("data_dir", &raw.data_dir, "a folder for the queues")?;
         check_concurrency(raw.concurrency)?;
         let throttle = raw.limits.throttle()?;
+        let cluster = raw.cluster.map(cluster::parsed).transpose()?;
         raw.prices.as_ref().map_or(Ok(()), check_prices)?;
         let mut secrets = BTreeMap::new();
         for (name, value) in raw.secret {
@@ -309,6 +324,8 @@ impl Config {
             notify: notify::parsed(raw.notify)?,
             throttle,
             prices: raw.prices,
+            #[cfg(feature = "cluster")]
+            cluster,
             types,
             positions: Positions::default(),
         })
@@ -430,6 +447,13 @@ impl Config {
     #[must_use]
     pub fn throttle(&self) -> &Throttle {
         &self.throttle
+    }
+
+    /// The fleet that this machine is part of, if it is part of one.
+    #[cfg(feature = "cluster")]
+    #[must_use]
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref()
     }
 
     /// The prices by which an export is estimated, if they are given.

@@ -160,6 +160,7 @@ impl Engine {
                 .await?;
             self.write_some_results(&mut results, &mut tasks);
             let idle = tasks.is_empty() && in_flight.is_idle();
+            self.publish_missing(&mut in_flight).await?;
             if upkeep.is_due(self.clock.elapsed()) || idle {
                 self.complete_and_file(&mut upkeep, &mut in_flight, now)
                     .await?;

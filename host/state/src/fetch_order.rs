@@ -3,6 +3,8 @@
 
 pub(super) mod parts;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{FetchFailure, QueueError};
@@ -26,11 +28,23 @@ pub struct FetchOrder {
     /// True if objects that are not as they should be are replaced.
     #[serde(default)]
     pub repair: bool,
+    /// The sinks that it is for, by name: a node has the same, or does not put anything into them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sinks: BTreeMap<String, OrderedSink>,
     pub(super) splits: Vec<OrderedSplit>,
     pub(super) conversations: Vec<OrderedConversation>,
     /// The artifacts that are known already.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) artifacts: Vec<KnownArtifact>,
+}
+
+/// A sink, as the leader knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderedSink {
+    /// The id in its marker, or a text that identifies its place if it has no marker.
+    pub marker: Option<String>,
+    /// A digest of what determines which object stands under which key of it.
+    pub identity: String,
 }
 
 /// A change to a ledger that a node reports.
@@ -206,6 +220,7 @@ impl FetchOrder {
             v: VERSION,
             fetch,
             repair: false,
+            sinks: BTreeMap::new(),
             splits,
             conversations,
             artifacts,

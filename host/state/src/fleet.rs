@@ -7,6 +7,8 @@
 //! ([`Handover`](crate::ledger::Handover)). A node that takes a fetch after another one has stopped begins with
 //! the changes that were reported before.
 //!
+//! A machine of a fleet gets all of this, the [`Journal`] of the ledger, and the lead itself from a [`FleetMember`].
+//!
 //! The guarantees of every implementation:
 //!
 //! - **Durable.** An order and a report outlive a crash once the call has returned.
@@ -18,9 +20,11 @@
 //!
 //! [`MemoryFleet`](crate::MemoryFleet) keeps all of it in memory, for tests.
 
+use std::{fmt::Debug, sync::Arc};
+
 use async_trait::async_trait;
 
-use super::{FetchChange, FetchOrder, QueueError};
+use super::{FetchChange, FetchOrder, Journal, QueueError};
 
 /// A change that a node has reported.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -44,7 +48,7 @@ pub struct TakenFetch {
 
 /// The fetches of a fleet as its leader sees them.
 #[async_trait]
-pub trait FetchPublisher: std::fmt::Debug + Send + Sync {
+pub trait FetchPublisher: Debug + Send + Sync {
     /// Has fetches wait for a node; one of the same name that waits or is being done stays as it is.
     ///
     /// # Errors
@@ -72,7 +76,7 @@ pub trait FetchPublisher: std::fmt::Debug + Send + Sync {
 
 /// The fetches of a fleet as one node sees them.
 #[async_trait]
-pub trait FetchConsumer: std::fmt::Debug + Send + Sync {
+pub trait FetchConsumer: Debug + Send + Sync {
     /// Waits for a fetch that no other node has. It is this node's until it is done or given back, or until the
     /// node stops.
     ///
@@ -98,4 +102,39 @@ pub trait FetchConsumer: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// [`QueueError`]; then another node takes it later.
     async fn give_back(&self, fetch: &str) -> Result<(), QueueError>;
+}
+
+/// The means by which a machine takes part in a fleet.
+#[async_trait]
+pub trait FleetMember: Debug + Send + Sync {
+    /// Waits until this machine leads the export of a source.
+    ///
+    /// # Errors
+    /// [`QueueError`]; the call can be repeated.
+    async fn lead(&self, source: &str) -> Result<Box<dyn Leadership>, QueueError>;
+
+    /// The fetches of a source as a node sees them.
+    ///
+    /// # Errors
+    /// [`QueueError`]; the call can be repeated.
+    async fn consumer(&self, source: &str) -> Result<Arc<dyn FetchConsumer>, QueueError>;
+
+    /// The journal of an export's ledger.
+    ///
+    /// # Errors
+    /// [`QueueError`]; the call can be repeated.
+    async fn journal(&self, export: &str) -> Result<Arc<dyn Journal>, QueueError>;
+}
+
+/// The lead of an export. When this is dropped, the machine gives it up, as soon as that can be.
+#[async_trait]
+pub trait Leadership: Debug + Send + Sync {
+    /// The fetches of the source as its leader sees them.
+    fn publisher(&self) -> Arc<dyn FetchPublisher>;
+
+    /// Waits until this machine leads no longer; says why, in words.
+    async fn ended(&self) -> String;
+
+    /// Gives the lead up: another machine may lead at once.
+    async fn resign(&self);
 }

@@ -62,7 +62,7 @@ use delivered::object_row;
 pub use error::QueueError;
 use error::damaged;
 pub use fetch::FetchFailure;
-pub use fetch_order::{FetchChange, FetchOrder};
+pub use fetch_order::{FetchChange, FetchOrder, OrderedSink};
 pub use journal::{Journal, JournaledLedger, MemoryJournal, Snapshot};
 pub use ledger::Ledger;
 pub use life_cycle::{Stage, Transition};

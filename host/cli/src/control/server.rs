@@ -114,6 +114,16 @@ impl Server {
         *self.shared.drain.borrow()
     }
 
+    /// Has the run begin nothing more, whenever it is called.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        allow(dead_code, reason = "machines of a fleet ask")
+    )]
+    pub(crate) fn drainer(&self) -> impl Fn() + Send + Sync + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.begin_drain()
+    }
+
     /// Tells in a word how the run is, whenever it is called.
     pub(crate) fn state(&self) -> impl Fn() -> &'static str + Send + Sync + use<> {
         let shared = Arc::clone(&self.shared);
@@ -248,16 +258,20 @@ impl Shared {
                     done("resumed")
                 }
                 Command::Drain => {
-                    self.pause(false);
-                    say(
-                        "info",
-                        "draining: what is under way is finished, and nothing more begun",
-                    );
-                    self.drain.send_replace(true);
+                    self.begin_drain();
                     done("draining: what is under way is finished, and nothing more begun")
                 }
             },
         }
+    }
+
+    fn begin_drain(&self) {
+        self.pause(false);
+        say(
+            "info",
+            "draining: what is under way is finished, and nothing more begun",
+        );
+        self.drain.send_replace(true);
     }
 
     fn pause(&self, pause: bool) {

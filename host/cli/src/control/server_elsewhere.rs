@@ -23,7 +23,18 @@ impl Server {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        false
+        *self.drain.borrow()
+    }
+
+    #[cfg_attr(
+        not(feature = "cluster"),
+        allow(dead_code, reason = "machines of a fleet ask")
+    )]
+    pub(crate) fn drainer(&self) -> impl Fn() + Send + Sync + use<> {
+        let drain = self.drain.clone();
+        move || {
+            drain.send_replace(true);
+        }
     }
 
     pub(crate) fn state(&self) -> impl Fn() -> &'static str + Send + Sync + use<> {

@@ -1,10 +1,9 @@
 //! The fetches of a source as the leader sees them.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::stream::Stream;
 use async_trait::async_trait;
-use futures_util::TryStreamExt as _;
 use tokio::time::sleep;
 
 use recording_host_state::{
@@ -17,6 +16,7 @@ use crate::{
     ClusterError, Fleet, Leader, WorkMessage,
     compression::{compressed, unpacked},
     connection::Try,
+    settings::untoken,
     streams::StreamUse,
 };
 
@@ -52,28 +52,6 @@ impl FleetPublisher {
         })
     }
 
-    /// The names of the fetches of which a stream has messages; the beginning of their subjects is given.
-    async fn fetches(
-        &self,
-        stream: &Stream<()>,
-        prefix: &str,
-    ) -> Result<BTreeSet<String>, ClusterError> {
-        let call = async || {
-            let subjects = match stream.info_with_subjects(format!("{prefix}>")).await {
-                Ok(info) => info.try_collect::<Vec<(String, usize)>>().await,
-                Err(error) => return Ok(Try::Passing(error.to_string())),
-            };
-            Ok(match subjects {
-                Ok(subjects) => Try::Done(subjects),
-                Err(error) => Try::Passing(error.to_string()),
-            })
-        };
-        let subjects = self.fleet.repeat("listing fetches", call).await?;
-        let names = subjects.iter();
-        let names = names.filter_map(|(subject, _)| subject.strip_prefix(prefix));
-        Ok(names.filter_map(untoken).collect())
-    }
-
     async fn purge(&self, stream: &Stream<()>, subject: &str) -> Result<(), ClusterError> {
         let call = async || {
             let purged = stream.purge().filter(subject).await;
@@ -83,18 +61,6 @@ impl FleetPublisher {
             .repeat(&format!("removing {subject}"), call)
             .await
     }
-}
-
-/// The text that a token of a subject stands for.
-fn untoken(token: &str) -> Option<String> {
-    let mut parts = token.split('=');
-    let mut bytes = parts.next()?.as_bytes().to_vec();
-    for part in parts {
-        let (code, rest) = part.split_at_checked(2)?;
-        bytes.push(u8::from_str_radix(code, 16).ok()?);
-        bytes.extend_from_slice(rest.as_bytes());
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[async_trait]
@@ -118,8 +84,8 @@ impl FetchPublisher for FleetPublisher {
             order_subject(settings, &self.source, ""),
             report_subject(settings, &self.source, ""),
         );
-        let mut names = self.fetches(&self.work, &orders).await?;
-        names.extend(self.fetches(&self.reports, &reports).await?);
+        let mut names = self.fleet.names(&self.work, &orders).await?;
+        names.extend(self.fleet.names(&self.reports, &reports).await?);
         Ok(names.into_iter().collect())
     }
 
@@ -153,19 +119,5 @@ impl FetchPublisher for FleetPublisher {
         self.purge(&self.work, &order).await?;
         let reports = report_subject(settings, &self.source, &fetch);
         Ok(self.purge(&self.reports, &reports).await?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::untoken;
-    use crate::settings::token;
-
-    #[test]
-    fn a_token_stands_for_one_text() {
-        for text in ["calls-000001", "a.b/c d", "=", "é"] {
-            assert_eq!(untoken(&token(text)).as_deref(), Some(text));
-        }
-        assert_eq!((untoken("a=Z"), untoken("a=é")), (None, None));
     }
 }

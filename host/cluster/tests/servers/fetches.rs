@@ -90,7 +90,7 @@ async fn orders(count: usize) -> Vec<FetchOrder> {
 }
 
 async fn lead(fleet: &Fleet) -> Arc<Leader> {
-    let candidate = Candidate::new(fleet, "leader").await.unwrap();
+    let candidate = Candidate::new(fleet, "calls", "leader").await.unwrap();
     Arc::new(candidate.lead().await.unwrap())
 }
 

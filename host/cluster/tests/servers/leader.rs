@@ -25,7 +25,7 @@ fn fetches(names: impl IntoIterator<Item = String>) -> Vec<WorkMessage> {
 }
 
 async fn lead(fleet: &Fleet, node: &str) -> Leader {
-    Candidate::new(fleet, node)
+    Candidate::new(fleet, "calls", node)
         .await
         .unwrap()
         .lead()
@@ -48,7 +48,7 @@ async fn another_node_leads_when_the_leader_is_gone_and_at_once_when_it_resigns(
     let servers = Servers::start(3);
     let fleet = servers.fleet("main").await;
     let first = lead(&fleet, "a").await;
-    let candidate = Candidate::new(&fleet, "b").await.unwrap();
+    let candidate = Candidate::new(&fleet, "calls", "b").await.unwrap();
     assert_eq!(candidate.leader().await.unwrap().as_deref(), Some("a"));
     // It stays the leader for longer than its lease, since it renews it.
     assert!(
@@ -138,7 +138,7 @@ async fn what_a_stale_leader_publishes_is_refused_and_it_steps_down() {
         let (_, stream) = work_stream(&fleet).await;
         stream
             .purge()
-            .filter("recording-host.main.fence")
+            .filter("recording-host.main.fence.calls")
             .await
             .unwrap();
         let leader = lead(&fleet, "b").await;
@@ -178,7 +178,7 @@ async fn a_batch_begun_under_a_lease_is_refused_when_it_ends_under_another() {
         let fleet = servers.fleet("main").await;
         let stale = lead(&fleet, "a").await;
         let (client, stream) = work_stream(&fleet).await;
-        let fence = "recording-host.main.fence";
+        let fence = "recording-host.main.fence.calls";
         let held = stream.get_last_raw_message_by_subject(fence).await.unwrap();
         let subject = |number: usize| format!("recording-host.main.work.calls.{number}");
         let headers = |number: usize| {
@@ -252,7 +252,7 @@ type Led = Arc<Mutex<Vec<(String, Instant, Instant)>>>;
 
 /// Leads again and again, and notes from when until when.
 async fn campaign(fleet: Fleet, node: String, led: Led) {
-    let candidate = Candidate::new(&fleet, node.clone()).await.unwrap();
+    let candidate = Candidate::new(&fleet, "calls", node.clone()).await.unwrap();
     loop {
         let Ok(leader) = candidate.lead().await else {
             continue;
@@ -317,7 +317,7 @@ async fn minutes_of_a_fleet_the_fleet_is_led_again_after_the_death_of_the_server
         let fleet = Fleet::open(servers.settings("main")).await.unwrap();
         tasks.spawn(campaign(fleet, node.to_owned(), Arc::clone(&led)));
     }
-    let candidate = Candidate::new(&fleet, "c").await.unwrap();
+    let candidate = Candidate::new(&fleet, "calls", "c").await.unwrap();
     for _ in 0..3 {
         sleep(Duration::from_secs(3)).await;
         let server = servers.leader_of(&fleet, "_work").await;

@@ -44,6 +44,13 @@ pub(crate) enum RunError {
     Budget(RequestHalt),
 }
 
+impl RunError {
+    /// Returns true if another node of the fleet leads the export by now.
+    pub(crate) fn is_lead_lost(&self) -> bool {
+        matches!(self, RunError::Queue(QueueError::NotLeading))
+    }
+}
+
 impl From<SourceError> for RunError {
     fn from(error: SourceError) -> Self {
         match error {

@@ -1,7 +1,11 @@
 //! The part that an engine has in a fleet: it does all by itself, it leads and hands its fetches over, or it does
 //! those of another. See [`recording_host_state::fleet`].
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     Engine, RunError,
@@ -9,10 +13,16 @@ use super::{
     splits::{Splits, is_search},
     tasks::Tasks,
 };
-use recording_host_state::fleet::{FetchConsumer, FetchPublisher, FetchReport};
+use crate::identity;
+use recording_host_state::{
+    FetchOrder, OrderedSink,
+    fleet::{FetchConsumer, FetchPublisher, FetchReport},
+};
 
 /// After so long without another report there is none.
 const NO_REPORT: Duration = Duration::from_secs(1);
+/// How often the leader looks whether all fetches that are not done are there (ms).
+const LOOK_AGAIN: u64 = 60_000;
 
 /// The part of an engine in a fleet.
 #[derive(Clone, Debug)]
@@ -45,6 +55,8 @@ impl FleetRole {
 #[derive(Debug, Default)]
 pub(super) struct HandedOver {
     fetches: BTreeSet<String>,
+    /// When it was last looked whether all of them are there (ms).
+    looked: u64,
 }
 
 impl HandedOver {
@@ -98,11 +110,58 @@ impl Engine {
             return Ok(());
         };
         let mut orders = self.ledger.orders(&self.export).await?;
-        for order in &mut orders {
-            order.repair = self.repair;
-            in_flight.handed.fetches.insert(order.fetch.clone());
-        }
+        self.complete_orders(&mut orders).await?;
+        let names = orders.iter().map(|order| order.fetch.clone());
+        in_flight.handed.fetches.extend(names);
         Ok(publisher.publish(orders).await?)
+    }
+
+    /// Says in orders what this run knows beyond the ledger of the fetch.
+    async fn complete_orders(&self, orders: &mut [FetchOrder]) -> Result<(), RunError> {
+        let sinks = self.ledger.sinks().await?.into_iter();
+        let sinks = sinks.filter(|sink| !sink.lapsed);
+        let sinks: BTreeMap<String, OrderedSink> = sinks
+            .map(|sink| {
+                let identity = identity::digest(&sink.identity);
+                let marker = sink.marker;
+                (sink.name, OrderedSink { marker, identity })
+            })
+            .collect();
+        for order in orders {
+            order.repair = self.repair;
+            order.sinks.clone_from(&sinks);
+        }
+        Ok(())
+    }
+
+    /// Publishes again what nobody has any more, though it is not done: somebody else has removed it.
+    pub(super) async fn publish_missing(&self, in_flight: &mut InFlight) -> Result<(), RunError> {
+        let Some(publisher) = self.fleet.publisher() else {
+            return Ok(());
+        };
+        let now = self.clock.elapsed();
+        let handed = &mut in_flight.handed;
+        if handed.is_empty() || now.saturating_sub(handed.looked) < LOOK_AGAIN {
+            return Ok(());
+        }
+        handed.looked = now;
+        let there: BTreeSet<String> = publisher.published().await?.into_iter().collect();
+        let mut missing = Vec::new();
+        for fetch in handed.fetches.difference(&there) {
+            // Its last report may be on the way.
+            if !self.ledger.is_finished(fetch.clone()).await? {
+                missing.push(self.ledger.order(fetch.clone()).await?);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.warn(&format!(
+            "{} fetches were removed from the fleet's streams; they are published again",
+            missing.len()
+        ));
+        self.complete_orders(&mut missing).await?;
+        Ok(publisher.publish(missing).await?)
     }
 
     /// Takes all fetches back from the nodes, with what they have reported so far: what they report from now on is
@@ -144,9 +203,9 @@ impl Engine {
             return Ok(false);
         };
         if !self.ledger.is_finished(fetch.to_owned()).await? {
-            let mut order = self.ledger.order(fetch.to_owned()).await?;
-            order.repair = self.repair;
-            publisher.publish(vec![order]).await?;
+            let mut orders = vec![self.ledger.order(fetch.to_owned()).await?];
+            self.complete_orders(&mut orders).await?;
+            publisher.publish(orders).await?;
             in_flight.handed.fetches.insert(fetch.to_owned());
         }
         Ok(true)

@@ -6,7 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use tokio::{sync::watch, time::Instant};
+use futures_util::FutureExt as _;
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use super::{
     Engine, RunError,
@@ -15,11 +16,15 @@ use super::{
     in_flight::InFlight,
     results::Results,
     sink_health::SinkHealth,
+    sink_identity::marker_of,
+    sink_outage::ProbeDone,
     tasks::{Happened, Tasks},
 };
+use crate::identity;
 use recording_host_model::clock::Jumps;
+use recording_host_sink::SinkError;
 use recording_host_state::{
-    FetchChange, QueueError,
+    FetchChange, FetchOrder, OrderedSink, QueueError,
     fleet::{FetchConsumer, TakenFetch},
 };
 
@@ -31,6 +36,8 @@ pub(super) struct HeldFetches {
     changed: BTreeSet<String>,
     /// Those that it had, and for which something may still be under way.
     lost: BTreeSet<String>,
+    /// The sinks as the leader knows them.
+    sinks: BTreeMap<String, OrderedSink>,
 }
 
 /// A fetch that a node has.
@@ -94,7 +101,15 @@ impl Engine {
                 .await?;
             self.write_some_results(&mut results, &mut tasks);
             self.hand_in(consumer, &mut in_flight).await?;
-            self.take_fetches(consumer, &in_flight, &mut tasks);
+            let drains = *self.drain.borrow();
+            if drains {
+                self.take_no_more(consumer, &mut tasks).await?;
+            } else {
+                self.take_fetches(consumer, &in_flight, &mut tasks);
+            }
+            if drains && in_flight.held.held.is_empty() {
+                return Ok(());
+            }
             let wait = self.wait_until(in_flight.next_due(now));
             match tasks
                 .next(&mut stop, &mut draining, self.clock, wait)
@@ -107,7 +122,7 @@ impl Engine {
                 Happened::TransferDone(done) => {
                     results.extend(self.on_transfer(*done, &mut in_flight).await?);
                 }
-                Happened::ProbeDone(done) => self.on_node_probe(done, &mut in_flight)?,
+                Happened::ProbeDone(done) => self.on_node_probe(done, &mut in_flight).await?,
                 Happened::ResultsWritten(written) => {
                     self.on_results_written(written, &mut in_flight).await?;
                 }
@@ -175,15 +190,103 @@ impl Engine {
     ) {
         let most = in_flight.fetches.limit();
         let full = in_flight.held.held.len() >= most;
-        if !full && tasks.taking.is_empty() && !*self.drain.borrow() {
+        if !full && tasks.taking.is_empty() {
             let consumer = Arc::clone(consumer);
             tasks.taking.spawn(async move { consumer.take().await });
         }
     }
 
+    /// Compares the sinks of this node with those that a fetch is for. One that cannot be read, or that the leader does
+    /// not have, gets nothing for now.
+    async fn compare_sinks(
+        &self,
+        order: &FetchOrder,
+        in_flight: &mut InFlight,
+    ) -> Result<(), RunError> {
+        in_flight.held.sinks.clone_from(&order.sinks);
+        for sink_index in in_flight.sinks.available() {
+            match self.is_of_fleet(sink_index, &order.sinks).await {
+                Ok(true) => {}
+                Ok(false) => in_flight.sinks.open(sink_index, self.clock.now()),
+                Err(RunError::Sink(error)) if error.retryable => {
+                    in_flight.sinks.open(sink_index, self.clock.now());
+                    self.on_sink_unavailable(sink_index, &error.to_string());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns true if a sink of this node is the one that the leader has; fails if it is another one of the same name:
+    /// receipts would name what is not there.
+    async fn is_of_fleet(
+        &self,
+        sink_index: usize,
+        sinks: &BTreeMap<String, OrderedSink>,
+    ) -> Result<bool, RunError> {
+        let binding = &self.bindings[sink_index];
+        let Some(ordered) = sinks.get(&binding.name) else {
+            return Ok(false);
+        };
+        let differs = |how: &str| {
+            let location = binding.location.as_deref().unwrap_or(&binding.name);
+            let reason = format!(
+                "the sink {} of this machine {how} the sink of the node that leads: give all machines of a fleet the same sinks, and a folder that all of them share if it is a folder",
+                binding.name
+            );
+            Err(SinkError::new(&binding.name, location, reason).into())
+        };
+        if ordered.identity != identity::digest(&identity::sink(binding)) {
+            return differs("puts objects under other keys or in another form than");
+        }
+        // Of one that cannot be read nobody knows more than that.
+        if binding.sink.store().is_some() && marker_of(binding, false).await? != ordered.marker {
+            return differs("is in another place than");
+        }
+        Ok(true)
+    }
+
+    /// Gives back what a node that drains has been about to take.
+    async fn take_no_more(
+        &self,
+        consumer: &Arc<dyn FetchConsumer>,
+        tasks: &mut Tasks,
+    ) -> Result<(), RunError> {
+        if let Some(Some(Ok(Ok(taken)))) = tasks.taking.join_next().now_or_never() {
+            consumer.give_back(&taken.order.fetch).await?;
+        }
+        // What has been taken by half is another node's once this one has been silent for long.
+        tasks.taking = JoinSet::new();
+        Ok(())
+    }
+
+    /// Goes on with a sink that is back: the leader brings it what it is owed.
+    async fn on_node_probe(
+        &self,
+        done: ProbeDone,
+        in_flight: &mut InFlight,
+    ) -> Result<(), RunError> {
+        let ProbeDone { sink_index, result } = done;
+        in_flight.sinks.probed(sink_index);
+        if let Err(error) = result {
+            return self.sink_failed(sink_index, error, in_flight);
+        }
+        match self.is_of_fleet(sink_index, &in_flight.held.sinks).await {
+            Ok(true) => in_flight.sinks.succeeded(sink_index),
+            Ok(false) => in_flight.sinks.open(sink_index, self.clock.now()),
+            Err(RunError::Sink(error)) if error.retryable => {
+                self.sink_failed(sink_index, error, in_flight)?;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// Takes a fetch on, where the node before has left it.
     async fn take_on(&self, taken: TakenFetch, in_flight: &mut InFlight) -> Result<(), RunError> {
         let fetch = taken.order.fetch.clone();
+        self.compare_sinks(&taken.order, in_flight).await?;
         let held = HeldFetch {
             conversations: taken.order.conversations().map(str::to_owned).collect(),
             repair: taken.order.repair,

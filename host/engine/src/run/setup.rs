@@ -29,7 +29,10 @@ use recording_host_http::{ClientError, Downloads, Limiters, SourceHttp, Throttle
 use recording_host_model::{Error, Events, OriginRole, Purpose, Subscriber, clock::Clock};
 use recording_host_sink::Sink;
 use recording_host_source::{SourceComponent, Trace};
-use recording_host_state::{Ledger, Queue, fleet::FetchPublisher};
+use recording_host_state::{
+    Journal, JournaledLedger, Ledger, WorkQueue,
+    fleet::{FetchPublisher, FleetMember},
+};
 
 pub(super) use sinks::checked;
 
@@ -55,8 +58,14 @@ pub struct Pipeline {
     drain: watch::Receiver<bool>,
     /// The days that it exports of its interval, if not all.
     days: Option<Days>,
-    /// The fleet whose nodes do its fetches, if there is one.
+    /// The fleet that it is part of, if there is one.
+    fleet: Option<Arc<dyn FleetMember>>,
+    /// The nodes that do its fetches, if this pipeline leads them.
     publisher: Option<Arc<dyn FetchPublisher>>,
+    /// Where the changes to its ledger are stored for others, if they are.
+    journal: Option<Arc<dyn Journal>>,
+    /// Is told how the export is called in keys, once that is known.
+    label: Option<watch::Sender<Option<String>>>,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -108,7 +117,10 @@ impl Pipeline {
             throttle: Throttle::default(),
             drain: watch::channel(false).1,
             days: None,
+            fleet: None,
             publisher: None,
+            journal: None,
+            label: None,
         }
     }
 
@@ -249,14 +261,27 @@ impl Pipeline {
     /// # Errors
     /// [`Error`]; another run of the same export resumes from there.
     pub async fn run_to_report(self, stop: watch::Receiver<bool>) -> Result<RunReport, Error> {
+        Ok(match self.fleet.clone() {
+            Some(fleet) => self.run_in_fleet(fleet, stop).await?,
+            None => self.run_here(stop).await?,
+        })
+    }
+
+    /// Runs the export with the ledger that this process has.
+    async fn run_here(self, mut stop: watch::Receiver<bool>) -> Result<RunReport, RunError> {
         let began = Instant::now();
-        let mut stop = stop;
         let absent = self.absent(&mut stop).await?;
-        let run = self.set_up(absent, &mut stop).await?;
-        let (repaired, ended_early) = match run.run_and_repair(&stop).await {
+        let (run, journaled) = self.set_up(absent, &mut stop).await?;
+        let ended = tokio::select! {
+            ended = run.run_and_repair(&stop) => ended,
+            never = fleet::keep_snapshots(journaled.as_ref(), &run.events) => match never {},
+        };
+        let (repaired, ended_early) = match ended {
             Ok(repaired) => (repaired, None),
             // That is how an export without an end ends.
             Err(RunError::Stopped) if run.following => (RepairReport::default(), None),
+            // There is nothing to report of an export that is another node's.
+            Err(error) if error.is_lead_lost() => return Err(error),
             Err(error) => (RepairReport::default(), Some(error)),
         };
         let calls = run.http.calls();
@@ -270,8 +295,8 @@ impl Pipeline {
                 RunReport::of_early_end(summary, run.ledger.clone(), error.into())
             }
             // A queue that fails has mostly ended the run.
-            (Err(_), Some(error)) => return Err(error.into()),
-            (Err(error), None) => return Err(RunError::from(error).into()),
+            (Err(_), Some(error)) => return Err(error),
+            (Err(error), None) => return Err(error.into()),
         };
         if run.repair && report.ended_early().is_none() {
             report.summary.repaired = Some(repaired);
@@ -365,7 +390,7 @@ impl Pipeline {
         self,
         absent: Vec<String>,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<Engine, RunError> {
+    ) -> Result<(Engine, Option<JournaledLedger>), RunError> {
         if self.following && self.source.interval.until.is_some() {
             return Err(RunError::Config(format!(
                 "sources.{}.options.interval: it has an end, so there is nothing to follow; give an open one such as 2026-01-01/..",
@@ -380,36 +405,40 @@ impl Pipeline {
                 "{other}; all of the interval is searched, and what receipts in the sinks prove in the same form is not fetched again"
             ));
         }
+        if let Some(label) = &self.label {
+            label.send_replace(Some(opened.label.clone()));
+        }
         let claim = Arc::new(ReceiptOwnership::new(&identity, &opened.label));
-        let queue = opened.queue;
+        let ledger = Arc::clone(&opened.ledger);
         if !opened.ready {
-            self.recover(&queue, &claim, &absent, stop).await?;
+            self.recover(&*ledger, &claim, &absent, stop).await?;
         }
         if self.retry_lost {
-            queue.retry_lost(self.clock.now()).await?;
+            ledger.retry_lost(self.clock.now()).await?;
         }
-        queue.retry_passing(self.clock.now()).await?;
+        ledger.retry_passing(self.clock.now()).await?;
         if self.search_again {
-            queue.search_again().await?;
+            ledger.search_again().await?;
         }
         let fleet = self
             .publisher
             .clone()
             .map_or(FleetRole::Alone, FleetRole::Leader);
-        self.engine(connected, claim, opened.label, queue, absent, fleet)
+        let (label, work) = (opened.label, opened.work);
+        let engine = self.engine(connected, claim, label, (ledger, work), absent, fleet)?;
+        Ok((engine, opened.journaled))
     }
 
-    /// The engine of a run with a queue.
+    /// The engine of a run with a ledger and its splits.
     fn engine(
         self,
         connected: Connected,
         claim: Arc<ReceiptOwnership>,
         label: String,
-        queue: Queue,
+        (ledger, work): (Arc<dyn Ledger>, Arc<dyn WorkQueue>),
         absent: Vec<String>,
         fleet: FleetRole,
     ) -> Result<Engine, RunError> {
-        let ledger: Arc<dyn Ledger> = Arc::new(queue.clone());
         let transfer = Transfer::new(
             connected.downloads,
             Arc::clone(&ledger),
@@ -428,7 +457,7 @@ impl Pipeline {
             absent,
             refill: self.refill,
             repair: self.repair,
-            work: Arc::new(queue),
+            work,
             ledger,
             fleet,
             intake: Arc::new(Intake::new(self.source.privacy.clone())),

@@ -10,8 +10,8 @@ use recording_host_sink::{Health, SinkError};
 
 /// The result of probing a sink that was left behind.
 pub(super) struct ProbeDone {
-    sink_index: usize,
-    result: Result<Health, SinkError>,
+    pub(super) sink_index: usize,
+    pub(super) result: Result<Health, SinkError>,
 }
 
 impl Engine {
@@ -85,23 +85,6 @@ impl Engine {
             "sink {name} is available again; its {backlog} missing artifacts are fetched again"
         ));
         Ok(())
-    }
-
-    /// Goes on with a sink: the leader brings it what it is owed.
-    pub(super) fn on_node_probe(
-        &self,
-        done: ProbeDone,
-        in_flight: &mut InFlight,
-    ) -> Result<(), RunError> {
-        let ProbeDone { sink_index, result } = done;
-        in_flight.sinks.probed(sink_index);
-        match result {
-            Err(error) => self.sink_failed(sink_index, error, in_flight),
-            Ok(_) => {
-                in_flight.sinks.succeeded(sink_index);
-                Ok(())
-            }
-        }
     }
 
     /// Has links requested to what some sinks are owed; returns to how many artifacts.

@@ -8,7 +8,7 @@ use super::RunError;
 use crate::repair::RepairReport;
 use recording_host_http::Calls;
 use recording_host_model::Error;
-use recording_host_state::{CountMismatch, Ledger, QueueError};
+use recording_host_state::{CountMismatch, Ledger, QueueError, fleet::Leadership};
 
 /// How many losses are named, at most.
 const NAMED: usize = 1000;
@@ -69,6 +69,8 @@ pub struct RunReport {
     pub summary: RunSummary,
     ended_early: Option<Error>,
     ledger: Arc<dyn Ledger>,
+    /// The lead of the export in a fleet, for as long as there is something to note.
+    leadership: Option<Box<dyn Leadership>>,
 }
 
 impl RunReport {
@@ -81,8 +83,21 @@ impl RunReport {
         if let Some(error) = self.ended_early {
             return Err(error);
         }
-        self.ledger.report_losses().await.map_err(RunError::from)?;
+        match self.ledger.report_losses().await {
+            // The node that leads by now names them as well.
+            Ok(()) | Err(QueueError::NotLeading) => {}
+            Err(error) => return Err(RunError::from(error).into()),
+        }
+        if let Some(leadership) = self.leadership {
+            leadership.resign().await;
+        }
         Ok(self.summary)
+    }
+
+    /// The same report, made by the node that leads.
+    pub(super) fn led_by(mut self, leadership: Box<dyn Leadership>) -> Self {
+        self.leadership = Some(leadership);
+        self
     }
 
     pub(super) fn new(summary: RunSummary, ledger: Arc<dyn Ledger>) -> Self {
@@ -90,6 +105,7 @@ impl RunReport {
             summary,
             ended_early: None,
             ledger,
+            leadership: None,
         }
     }
 
@@ -104,6 +120,7 @@ impl RunReport {
             summary,
             ended_early: Some(error),
             ledger,
+            leadership: None,
         }
     }
 

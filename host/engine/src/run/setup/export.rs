@@ -1,5 +1,7 @@
 //! Which export it is, and the queue that knows it.
 
+use std::sync::Arc;
+
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use tokio::sync::watch;
 
@@ -11,18 +13,23 @@ use crate::{
 };
 use recording_host_model::{Error, OriginRole, Purpose};
 use recording_host_sink::Store;
-use recording_host_state::{Ledger, Queue, QueueError};
+use recording_host_state::{JournaledLedger, Ledger, Queue, QueueError, WorkQueue};
 
 /// The names under which a queue keeps what it is a queue of.
 pub(in crate::run) const IDENTITY: &str = "identity";
 const FORM: &str = "form";
-const LABEL: &str = "label";
+pub(super) const LABEL: &str = "label";
 
-/// A queue, and what it is called in keys.
-pub(super) struct OpenedQueue {
-    pub(super) queue: Queue,
+/// The ledger of an export.
+pub(super) struct OpenedLedger {
+    pub(super) ledger: Arc<dyn Ledger>,
+    /// Its splits.
+    pub(super) work: Arc<dyn WorkQueue>,
+    /// The same ledger, if its changes are stored in the journal of a fleet.
+    pub(super) journaled: Option<JournaledLedger>,
     /// True if it knows all that receipts prove.
     pub(super) ready: bool,
+    /// What it is called in keys.
     pub(super) label: String,
     /// The differences from other exports of the source that have a queue in `data_dir`, in words.
     pub(super) others: Vec<String>,
@@ -128,7 +135,7 @@ impl Pipeline {
 
     /// Opens the export's queue, or makes it. One that an earlier version of the program named
     /// otherwise is taken over, and keeps its name in keys.
-    pub(super) async fn open(&self, identity: &ExportIdentity) -> Result<OpenedQueue, RunError> {
+    pub(super) async fn open(&self, identity: &ExportIdentity) -> Result<OpenedLedger, RunError> {
         let (folder, name) = (&self.data_dir, &identity.label);
         let before = &identity.label_before;
         self.refuse_overlap(name)?;
@@ -143,9 +150,10 @@ impl Pipeline {
             true => self.others(identity).await?,
             false => Vec::new(),
         };
-        let (queue, ready) = Queue::open(folder, name)?;
-        match queue.meta(IDENTITY).await? {
-            None => self.remember(&queue, identity, name).await?,
+        let mut opened = self.open_ledger(name).await?;
+        opened.others = others;
+        match opened.ledger.meta(IDENTITY).await? {
+            None => self.remember(&*opened.ledger, identity, name).await?,
             Some(known) if known == identity.text => {}
             Some(known) => {
                 let differs = identity::differences(&known, &identity.text).join("; ");
@@ -155,18 +163,43 @@ impl Pipeline {
                 )));
             }
         }
-        let label = queue.meta(LABEL).await?.unwrap_or_else(|| name.clone());
-        Ok(OpenedQueue {
-            queue,
+        if let Some(label) = opened.ledger.meta(LABEL).await? {
+            opened.label = label;
+        }
+        Ok(opened)
+    }
+
+    async fn open_ledger(&self, name: &str) -> Result<OpenedLedger, RunError> {
+        let opened = |ledger, work, journaled, ready| OpenedLedger {
+            ledger,
+            work,
+            journaled,
             ready,
-            label,
-            others,
-        })
+            label: name.to_owned(),
+            others: Vec::new(),
+        };
+        let Some(journal) = &self.journal else {
+            let (queue, ready) = Queue::open(&self.data_dir, name)?;
+            return Ok(opened(
+                Arc::new(queue.clone()),
+                Arc::new(queue),
+                None,
+                ready,
+            ));
+        };
+        let ledger = JournaledLedger::lead_in(&self.data_dir, name, Arc::clone(journal)).await?;
+        let ready = ledger.is_ready().await?;
+        Ok(opened(
+            Arc::new(ledger.clone()),
+            Arc::new(ledger.clone()),
+            Some(ledger),
+            ready,
+        ))
     }
 
     async fn remember(
         &self,
-        queue: &Queue,
+        queue: &dyn Ledger,
         identity: &ExportIdentity,
         label: &str,
     ) -> Result<(), QueueError> {

@@ -1,24 +1,49 @@
 //! A pipeline on several machines: one leads, and nodes do its fetches.
 
-use std::sync::Arc;
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
-use super::Pipeline;
+use super::{Pipeline, export::LABEL};
 use crate::{
     recover::ReceiptOwnership,
-    run::{FleetRole, RunError},
+    run::{FleetRole, RunError, RunReport},
 };
-use recording_host_model::Error;
+use recording_host_model::{Error, Events};
 use recording_host_state::{
-    Queue,
-    fleet::{FetchConsumer, FetchPublisher},
+    Journal, JournaledLedger, Queue, QueueError,
+    fleet::{FetchConsumer, FetchPublisher, FleetMember, Leadership},
+    ledger::Report as _,
 };
 
+/// How often a node that stands by makes the changes that the leader has stored.
+const FOLLOW: Duration = Duration::from_secs(1);
+/// How long a node waits after a failure before it tries again.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How long failures of a node may repeat before it ends, unless it follows its source.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// How long a ledger that this process has used before may take to be let go.
+const LETS_GO: Duration = Duration::from_secs(10);
+/// How often a leader looks whether a snapshot is due.
+const LOOK: Duration = Duration::from_secs(10);
+/// The changes to a ledger between two snapshots.
+const SNAPSHOT_EVERY: u64 = 20_000;
+
 impl Pipeline {
+    /// Runs the export on several machines: each of them runs a pipeline with the same source and sinks in the same
+    /// fleet. One of them leads; all of them do fetches. A run ends on each machine when nothing is left to do.
+    #[must_use]
+    pub fn fleet(mut self, member: Arc<dyn FleetMember>) -> Self {
+        self.fleet = Some(member);
+        self
+    }
+
     /// Has the nodes of a fleet do the fetches; this pipeline searches, keeps the queue, and files what they
     /// report. At any time one process alone may run the export so.
-    // Hidden until the program has it: the traits' error names SQLite's.
+    // Hidden: a part of `fleet`.
     #[doc(hidden)]
     #[must_use]
     pub fn lead(mut self, publisher: Arc<dyn FetchPublisher>) -> Self {
@@ -36,19 +61,315 @@ impl Pipeline {
     pub async fn work(
         self,
         consumer: Arc<dyn FetchConsumer>,
-        mut stop: watch::Receiver<bool>,
+        stop: watch::Receiver<bool>,
     ) -> Result<(), Error> {
+        let label = self.identified()?.label;
+        Ok(self.work_for(&label, consumer, stop).await?)
+    }
+
+    /// The same for an export that is called `label` in keys.
+    async fn work_for(
+        self,
+        label: &str,
+        consumer: Arc<dyn FetchConsumer>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), RunError> {
         let absent = match self.absent(&mut stop).await {
             Err(RunError::Stopped) => return Ok(()),
             absent => absent?,
         };
         let identity = self.identified()?;
         let connected = self.connect().await?;
-        let label = identity.label.clone();
-        let claim = Arc::new(ReceiptOwnership::new(&identity, &label));
-        let queue = Queue::for_node().map_err(RunError::from)?;
+        let claim = Arc::new(ReceiptOwnership::new(&identity, label));
+        let queue = Queue::for_node()?;
+        let kept = (Arc::new(queue.clone()) as _, Arc::new(queue) as _);
         let role = FleetRole::Node(consumer);
-        let engine = self.engine(connected, claim, label, queue, absent, role)?;
-        Ok(engine.work(stop).await?)
+        let engine = self.engine(connected, claim, label.to_owned(), kept, absent, role)?;
+        engine.work(stop).await
+    }
+
+    /// Runs the export as a machine of a fleet: it does fetches, stands by, and leads when no other machine does.
+    pub(super) async fn run_in_fleet(
+        self,
+        fleet: Arc<dyn FleetMember>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<RunReport, RunError> {
+        let export = self.identified()?.label;
+        let journal = fleet.journal(&export).await?;
+        let (known, label) = watch::channel(None);
+        let (halt, halted) = watch::channel(false);
+        let drain = self.drain.clone();
+        let mut working = pin!(self.clone().keep_working(Arc::clone(&fleet), label, halted));
+        let (mut waiting, mut worked) = (stop.clone(), false);
+        let leading = self.stand_by_and_lead(&*fleet, &export, journal, stop, &known);
+        let mut leading = pin!(leading);
+        let led = loop {
+            tokio::select! {
+                led = &mut leading => break led,
+                ended = &mut working, if !worked => match ended {
+                    // It drains, and so does the rest.
+                    Ok(()) => worked = true,
+                    Err(error) => return Err(error),
+                },
+            }
+        };
+        if !worked {
+            // A node that drains ends the fetches that it has; any other gives them back.
+            let drains = *drain.borrow() && !*waiting.borrow();
+            if drains {
+                tokio::select! {
+                    ended = &mut working => return ended.and(led),
+                    () = turned(&mut waiting) => {}
+                }
+            }
+            halt.send_replace(true);
+            working.await?;
+        }
+        led
+    }
+
+    /// Does fetches of the fleet until `halted` turns true; begins when it is known how the export is called.
+    async fn keep_working(
+        self,
+        fleet: Arc<dyn FleetMember>,
+        mut label: watch::Receiver<Option<String>>,
+        mut halted: watch::Receiver<bool>,
+    ) -> Result<(), RunError> {
+        let named = tokio::select! {
+            named = name_of(&mut label) => named,
+            () = turned(&mut halted) => return Ok(()),
+        };
+        // Nobody will say.
+        let Some(label) = named else { return Ok(()) };
+        let mut failures = Failures::new(&self);
+        loop {
+            let ended = async {
+                let consumer = fleet.consumer(&self.name).await?;
+                let node = self.clone();
+                node.work_for(&label, consumer, halted.clone()).await
+            };
+            match ended.await {
+                Ok(()) => return Ok(()),
+                Err(error) => failures.note(error)?,
+            }
+            tokio::select! {
+                () = sleep(AGAIN) => {}
+                () = turned(&mut halted) => return Ok(()),
+            }
+        }
+    }
+
+    /// Stands by until this machine leads, and then leads to the end of the export, or of the lead.
+    async fn stand_by_and_lead(
+        self,
+        fleet: &dyn FleetMember,
+        export: &str,
+        journal: Arc<dyn Journal>,
+        mut stop: watch::Receiver<bool>,
+        known: &watch::Sender<Option<String>>,
+    ) -> Result<RunReport, RunError> {
+        let mut failures = Failures::new(&self);
+        loop {
+            let leadership = tokio::select! {
+                leads = self.wait_for_lead(fleet, &mut failures) => leads?,
+                never = self.follow_leader(export, &journal, known) => match never {},
+                () = self.is_to_end(&mut stop) => return Err(RunError::Stopped),
+            };
+            let ended = self.lead_until(&*leadership, &journal, &mut stop, known);
+            match ended.await {
+                // Whoever ends before the work does leaves it to the others at once.
+                Ok(Some(report)) if report.ended_early().is_some() || self.is_ending(&stop) => {
+                    leadership.resign().await;
+                    return Ok(report);
+                }
+                Ok(Some(report)) => return Ok(report.led_by(leadership)),
+                Ok(None) => self.warn("another node leads the export now; this one stands by"),
+                Err(error) if error.is_lead_lost() => {}
+                Err(error) => {
+                    leadership.resign().await;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn wait_for_lead(
+        &self,
+        fleet: &dyn FleetMember,
+        failures: &mut Failures<'_>,
+    ) -> Result<Box<dyn Leadership>, RunError> {
+        loop {
+            match fleet.lead(&self.name).await {
+                Ok(leadership) => return Ok(leadership),
+                Err(error) => failures.note(error.into())?,
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    /// Returns true if this node is to stop, or to drain.
+    fn is_ending(&self, stop: &watch::Receiver<bool>) -> bool {
+        *stop.borrow() || *self.drain.borrow()
+    }
+
+    /// Returns when that is so: then others lead.
+    async fn is_to_end(&self, stop: &mut watch::Receiver<bool>) {
+        let mut drain = self.drain.clone();
+        tokio::select! {
+            () = turned(stop) => {}
+            () = turned(&mut drain) => {}
+        }
+    }
+
+    /// Leads until the export ends; none if the lead has ended before.
+    async fn lead_until(
+        &self,
+        leadership: &dyn Leadership,
+        journal: &Arc<dyn Journal>,
+        stop: &mut watch::Receiver<bool>,
+        known: &watch::Sender<Option<String>>,
+    ) -> Result<Option<RunReport>, RunError> {
+        let mut pipeline = self.clone().lead(leadership.publisher());
+        pipeline.journal = Some(Arc::clone(journal));
+        pipeline.label = Some(known.clone());
+        let (halt, halted) = watch::channel(false);
+        // One that drains hands the lead on.
+        pipeline.drain = watch::channel(false).1;
+        let mut running = pin!(pipeline.run_when_let_go(halted));
+        tokio::select! {
+            reason = leadership.ended() => {
+                self.warn(&format!("this node leads the export no longer: {reason}"));
+                return Ok(None);
+            }
+            report = &mut running => return report.map(Some),
+            () = self.is_to_end(stop) => {}
+        }
+        halt.send_replace(true);
+        tokio::select! {
+            _ = leadership.ended() => Err(RunError::Stopped),
+            report = running => report.map(Some),
+        }
+    }
+
+    /// Runs the export once the ledger that this process has used before is free.
+    async fn run_when_let_go(self, stop: watch::Receiver<bool>) -> Result<RunReport, RunError> {
+        let began = Instant::now();
+        loop {
+            match self.clone().run_here(stop.clone()).await {
+                Err(RunError::Queue(QueueError::Locked(_))) if began.elapsed() < LETS_GO => {
+                    sleep(Duration::from_millis(100)).await;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Makes the changes to the ledger that the leader has stored, as long as this is awaited: whoever leads next then
+    /// has nearly all of them.
+    async fn follow_leader(
+        &self,
+        export: &str,
+        journal: &Arc<dyn Journal>,
+        known: &watch::Sender<Option<String>>,
+    ) -> Infallible {
+        let mut told = None;
+        loop {
+            let Err(error) = self.try_follow_leader(export, journal, known).await;
+            let text = format!("this node does not follow the leader: {error}");
+            if !matches!(error, QueueError::Locked(_)) && told.as_ref() != Some(&text) {
+                self.warn(&text);
+                told = Some(text);
+            }
+            sleep(FOLLOW).await;
+        }
+    }
+
+    async fn try_follow_leader(
+        &self,
+        export: &str,
+        journal: &Arc<dyn Journal>,
+        known: &watch::Sender<Option<String>>,
+    ) -> Result<Infallible, QueueError> {
+        let journal = Arc::clone(journal);
+        let ledger = JournaledLedger::follow_in(&self.data_dir, export, journal).await?;
+        loop {
+            ledger.catch_up().await?;
+            if known.borrow().is_none() {
+                let label = ledger.meta(LABEL).await?;
+                known.send_if_modified(|known| {
+                    *known = label;
+                    known.is_some()
+                });
+            }
+            sleep(FOLLOW).await;
+        }
+    }
+}
+
+/// Returns once it is true; never if nobody can say so any more.
+async fn turned(signal: &mut watch::Receiver<bool>) {
+    if signal.wait_for(|it| *it).await.map(drop).is_err() {
+        std::future::pending().await
+    }
+}
+
+/// How the export is called, once that is known; none if nobody will say.
+async fn name_of(label: &mut watch::Receiver<Option<String>>) -> Option<String> {
+    let known = label.wait_for(Option::is_some).await;
+    known.ok().and_then(|known| known.clone())
+}
+
+/// The failures of a node, one after another.
+struct Failures<'a> {
+    pipeline: &'a Pipeline,
+    since: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl<'a> Failures<'a> {
+    fn new(pipeline: &'a Pipeline) -> Self {
+        Failures {
+            pipeline,
+            since: None,
+            last: None,
+        }
+    }
+
+    /// Tells of a failure that passes; others, and those that have lasted too long, end the run.
+    fn note(&mut self, error: RunError) -> Result<(), RunError> {
+        let passes = matches!(
+            &error,
+            RunError::Queue(QueueError::Backend(_) | QueueError::NotHeld(_))
+                | RunError::Unavailable(_)
+        );
+        let now = Instant::now();
+        // A failure after a time of work begins another row.
+        if self.last.is_none_or(|last| last.elapsed() > PATIENCE) {
+            self.since = Some(now);
+        }
+        self.last = Some(now);
+        let lasts = self.since.is_some_and(|since| since.elapsed() > PATIENCE);
+        if !passes || (lasts && !self.pipeline.following) {
+            return Err(error);
+        }
+        self.pipeline.warn(&format!("{error}; trying again"));
+        Ok(())
+    }
+}
+
+/// Stores a snapshot of a journaled ledger whenever enough has changed, as long as this is awaited.
+pub(super) async fn keep_snapshots(
+    journaled: Option<&JournaledLedger>,
+    events: &Events,
+) -> Infallible {
+    let Some(ledger) = journaled else {
+        return std::future::pending().await;
+    };
+    loop {
+        sleep(LOOK).await;
+        // It is tried again: until then the journal is longer.
+        if let Err(error) = ledger.snapshot_after(SNAPSHOT_EVERY).await {
+            events.warn(&format!("no snapshot of the ledger was stored: {error}"));
+        }
     }
 }

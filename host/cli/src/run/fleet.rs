@@ -1,0 +1,76 @@
+//! A run on a machine of a fleet.
+
+use std::sync::Arc;
+
+use recording_host_cluster::{Fleet, FleetNode, FleetRates, NodeRequest};
+use recording_host_config::Config;
+use recording_host_engine::Pipeline;
+use recording_host_http::Limiters;
+use recording_host_state::fleet::FleetMember;
+use tokio::task::JoinSet;
+
+use crate::{control::Server, signals::Requests, terminal};
+
+/// This machine, if it is one of a fleet.
+pub(super) struct Machine(Option<Joined>);
+
+struct Joined {
+    fleet: Fleet,
+    node: String,
+    member: Arc<dyn FleetMember>,
+    limiters: Limiters,
+}
+
+impl Machine {
+    /// Connects to the fleet of a configuration, whose streams must be there.
+    pub(super) async fn join(config: &Config) -> anyhow::Result<Self> {
+        let Some(cluster) = config.cluster() else {
+            return Ok(Machine(None));
+        };
+        let fleet = Fleet::open(cluster.settings.clone()).await?;
+        Ok(Machine(Some(Joined {
+            member: Arc::new(FleetNode::new(&fleet, &*cluster.node)),
+            limiters: Limiters::shared(Arc::new(FleetRates::new(&fleet))),
+            node: cluster.node.clone(),
+            fleet,
+        })))
+    }
+
+    /// Has a pipeline share its work with the other machines.
+    pub(super) fn over(&self, pipeline: Pipeline) -> Pipeline {
+        match &self.0 {
+            None => pipeline,
+            Some(joined) => pipeline
+                .limiters(&joined.limiters)
+                .fleet(Arc::clone(&joined.member)),
+        }
+    }
+
+    /// Answers for this machine, and does what others of the fleet ask of it, for as long as the result is there.
+    pub(super) async fn attend(
+        &self,
+        control: &Server,
+        requests: &Requests,
+    ) -> anyhow::Result<JoinSet<()>> {
+        let mut tasks = JoinSet::new();
+        let Some(joined) = &self.0 else {
+            return Ok(tasks);
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        let fleet = &joined.fleet;
+        let mut presence = fleet.attend(&joined.node, version, control.state()).await?;
+        let (drain, ask_stop) = (control.drainer(), requests.ask_stop.clone());
+        tasks.spawn(async move {
+            while let Some(request) = presence.next().await {
+                match request {
+                    NodeRequest::Drain => drain(),
+                    NodeRequest::Leave => {
+                        terminal::say("info", "`cluster leave`: handing everything back");
+                        ask_stop.send_replace(true);
+                    }
+                }
+            }
+        });
+        Ok(tasks)
+    }
+}
