@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use recording_host_model::open_private_file;
@@ -13,51 +14,73 @@ use super::{
     database::BUSY,
     error::damaged,
     journal::{Place, Snapshot},
+    next_holder,
     schema::{self, Version},
     worker::Worker,
 };
 
-/// A file beside a queue that is removed with this: a copy of the queue.
+/// What the names of copies have after the name of their queue.
+const COPY: &str = ".copy-";
+
+/// A copy of a queue in a file beside it, which is removed with this.
+#[derive(Clone, Debug)]
+pub(super) struct CopyFile(Arc<Removed>);
+
 #[derive(Debug)]
-pub(super) struct CopyFile(PathBuf);
+struct Removed(PathBuf);
 
 impl CopyFile {
-    /// An empty one in the place of what an interrupted run has left. `purpose` distinguishes it from others.
-    pub(super) fn new(queue: &Path, purpose: &str) -> Result<Self, QueueError> {
+    /// A new one, which is empty.
+    pub(super) fn new(queue: &Path) -> Result<Self, QueueError> {
         let mut name = queue.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{purpose}"));
+        name.push(format!("{COPY}{}", next_holder()));
         let path = queue.with_file_name(name);
+        // One that an earlier process has left.
         remove(&path)?;
         // It has the personal data that the queue has.
         open_private_file(&path, File::options().append(true).create_new(true))
             .map_err(QueueError::io(&path))?;
-        Ok(CopyFile(path))
+        Ok(CopyFile(Arc::new(Removed(path))))
+    }
+
+    /// Removes the copies of a queue that an earlier process has left, which was killed.
+    pub(super) fn remove_left(folder: &Path, name: &str) -> Result<(), QueueError> {
+        let prefix = format!("{name}.sqlite{COPY}");
+        for entry in fs::read_dir(folder).map_err(QueueError::io(folder))? {
+            let entry = entry.map_err(QueueError::io(folder))?;
+            if entry.file_name().to_string_lossy().starts_with(&prefix) {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.0.0
     }
 
     /// Copies the queue at a path as of its last commit, whoever changes it meanwhile.
     pub(super) async fn fill_from(&self, queue: &Path) -> Result<Place, QueueError> {
-        let (queue, to) = (queue.to_owned(), self.0.clone());
+        // Removed once the work is done, also if nobody waits for it any more.
+        let (queue, copy) = (queue.to_owned(), self.clone());
         let copy = move || {
-            let failed = |error| damaged(error, &queue);
+            let (failed, to) = (|error| damaged(error, &queue), copy.path());
             let connection = read_only(&queue)?;
             let name = to.display().to_string();
             connection
                 .execute("VACUUM INTO ?1", [name])
                 .map_err(failed)?;
-            Place::of(&read_only(&to)?).map_err(failed)
+            Place::of(&read_only(to)?).map_err(failed)
         };
         Worker::start().run(copy).await?
     }
 
     /// Checks that this is what a snapshot is said to be, and makes it durable.
     pub(super) async fn check(&self, snapshot: &Snapshot) -> Result<(), QueueError> {
-        let (path, snapshot) = (self.0.clone(), snapshot.clone());
+        let (copy, snapshot) = (self.clone(), snapshot.clone());
         let check = move || {
-            let fault = match fault(&path, &snapshot) {
+            let path = copy.path();
+            let fault = match fault(path, &snapshot) {
                 Ok(fault) => fault,
                 Err(QueueError::Damaged { reason, .. }) => Some(reason),
                 Err(other) => return Err(other),
@@ -66,14 +89,14 @@ impl CopyFile {
                 let number = snapshot.number;
                 return Err(QueueError::Snapshot { number, reason });
             }
-            let synced = File::open(&path).and_then(|file| file.sync_all());
-            synced.map_err(QueueError::io(&path))
+            let synced = File::open(path).and_then(|file| file.sync_all());
+            synced.map_err(QueueError::io(path))
         };
         Worker::start().run(check).await?
     }
 }
 
-impl Drop for CopyFile {
+impl Drop for Removed {
     fn drop(&mut self) {
         let _ = remove(&self.0);
     }
@@ -137,7 +160,7 @@ impl Queue {
         self,
         folder: &Path,
         name: &str,
-        copy: CopyFile,
+        copy: &CopyFile,
     ) -> Result<Self, QueueError> {
         let path = folder.join(format!("{name}.sqlite"));
         // From here on, all of the earlier one is in the file that is replaced: no log could be taken for that of the

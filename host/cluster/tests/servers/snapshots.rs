@@ -170,6 +170,53 @@ async fn the_newest_two_are_kept_and_what_was_abandoned_is_removed() {
     assert!(missing.contains("parts of it are missing"), "{missing}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn a_snapshot_is_whole_while_others_store_newer_ones() {
+    let servers = Servers::start(1);
+    let fleet = servers.fleet("main").await;
+    let folder = tempfile::tempdir().unwrap();
+    // Two parts, each of another snapshot's.
+    let bytes = |number: u64| -> Vec<u8> {
+        let noise = std::iter::repeat_with(rand::random).take(700 << 10);
+        number.to_be_bytes().into_iter().chain(noise).collect()
+    };
+    let over = AtomicBool::new(false);
+    let store = async |first: u64| {
+        let journal = journal(&fleet).await;
+        let file = folder.path().join(format!("from-{first}"));
+        for number in (first..80).step_by(2) {
+            std::fs::write(&file, bytes(number)).unwrap();
+            let snapshot = Snapshot {
+                number,
+                journal: "one".to_owned(),
+            };
+            journal.keep_snapshot(&snapshot, &file).await.unwrap();
+        }
+        over.store(true, Ordering::Relaxed);
+    };
+    let read = async |name: &str| {
+        let (journal, to) = (journal(&fleet).await, folder.path().join(name));
+        std::fs::write(&to, "").unwrap();
+        let mut seen = Vec::new();
+        while !over.load(Ordering::Relaxed) {
+            let Some(snapshot) = journal.restore_snapshot(&to).await.unwrap() else {
+                continue;
+            };
+            let read = std::fs::read(&to).unwrap();
+            assert_eq!(read[..8], snapshot.number.to_be_bytes());
+            assert_eq!(read.len(), 8 + (700 << 10));
+            seen.push(snapshot.number);
+        }
+        assert!(seen.is_sorted() && seen.len() > 5, "{seen:?}");
+    };
+    tokio::join!(store(1), store(2), read("one"), read("two"));
+    let (messages, _) = stored(&fleet, StreamUse::Snapshots).await;
+    assert_eq!(messages, 5);
+    let newest = journal(&fleet).await.newest_snapshot().await.unwrap();
+    assert_eq!(newest.unwrap().number, 79);
+}
+
 fn conversation(number: usize) -> Conversation {
     Conversation {
         id: format!("{:032x}", rand::random::<u128>()),

@@ -66,6 +66,7 @@ impl JournaledLedger {
         follows: bool,
     ) -> Result<Self, QueueError> {
         let mut queue = opened(folder, name).await?;
+        CopyFile::remove_left(folder, name)?;
         for _ in 0..TRIES {
             if let Beginning::Continued = begin(&queue, &*journal, follows).await? {
                 let (queue, journal) = (queue.clone(), Arc::clone(&journal));
@@ -149,7 +150,7 @@ async fn adopt(queue: &Queue, journal: &dyn Journal) -> Result<(), QueueError> {
 /// Stores the snapshot that a journal begins with.
 async fn keep_first(queue: &Queue, journal: &dyn Journal, id: &str) -> Result<(), QueueError> {
     let path = queue.path().await?.ok_or(QueueError::Interrupted)?;
-    let copy = CopyFile::new(&path, "snapshot")?;
+    let copy = CopyFile::new(&path)?;
     copy.fill_from(&path).await?;
     let snapshot = Snapshot {
         number: 0,
@@ -166,7 +167,7 @@ async fn restored(
     journal: &dyn Journal,
 ) -> Result<Queue, QueueError> {
     let place = queue.place().await?;
-    let copy = CopyFile::new(&folder.join(format!("{name}.sqlite")), "restored")?;
+    let copy = CopyFile::new(&folder.join(format!("{name}.sqlite")))?;
     let snapshot = journal.restore_snapshot(copy.path()).await?;
     let snapshot = snapshot.ok_or(QueueError::Cut)?;
     match place {
@@ -180,5 +181,5 @@ async fn restored(
         _ => {}
     }
     copy.check(&snapshot).await?;
-    queue.replaced_by(folder, name, copy)
+    queue.replaced_by(folder, name, &copy)
 }

@@ -22,7 +22,7 @@ impl JournaledLedger {
         let since = last.saturating_sub(newest.map_or(0, |it| it.number));
         match path {
             Some(path) if since >= entries.max(1) => {
-                let copy = CopyFile::new(&path, "snapshot")?;
+                let copy = CopyFile::new(&path)?;
                 let place = copy.fill_from(&path).await?;
                 let snapshot = Snapshot {
                     number: place.number,

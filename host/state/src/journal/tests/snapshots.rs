@@ -125,6 +125,26 @@ async fn the_ledger_goes_on_while_a_snapshot_is_made() {
 }
 
 #[tokio::test]
+async fn a_snapshot_that_nobody_waits_for_leaves_nothing_behind() {
+    let folder = folder();
+    let journal = MemoryJournal::new();
+    let leader = lead_in(folder.path(), &journal).await.unwrap();
+    for _ in 0..20 {
+        let snapshot = leader.snapshot_after(1);
+        let _ = tokio::time::timeout(std::time::Duration::from_micros(300), snapshot).await;
+    }
+    find(&leader, "find-1", "a").await.unwrap();
+    assert!(leader.snapshot_after(1).await.unwrap());
+    for _ in 0..100 {
+        if files(&folder) == ["export-0.lock", "export-0.sqlite"] {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("{:?}", files(&folder));
+}
+
+#[tokio::test]
 async fn a_queue_that_is_killed_while_it_is_restored_is_one_or_the_other() {
     let origin = folder();
     let (journal, _leader) = cut(&origin).await;
@@ -148,11 +168,7 @@ async fn a_queue_that_is_killed_while_it_is_restored_is_one_or_the_other() {
     // While the snapshot was read.
     let begun = folder();
     drop(follow_in(begun.path(), &old).await.unwrap());
-    fs::write(
-        begun.path().join(format!("{NAME}.sqlite.restored")),
-        b"half",
-    )
-    .unwrap();
+    left(&begun);
     restores(&begun, "half a snapshot").await;
     // After the queue was closed, and before it was replaced.
     let closed = folder();
@@ -165,7 +181,14 @@ async fn a_queue_that_is_killed_while_it_is_restored_is_one_or_the_other() {
     // After it was replaced, and before it was opened.
     let replaced = folder();
     journal.restore_snapshot(&file(&replaced)).await.unwrap();
+    left(&replaced);
     restores(&replaced, "replaced").await;
+}
+
+/// Leaves half a copy behind.
+fn left(folder: &tempfile::TempDir) {
+    let path = folder.path().join(format!("{NAME}.sqlite.copy-0"));
+    fs::write(path, b"half").unwrap();
 }
 
 /// An entry that says that somebody leads, of the journal of a queue.
@@ -336,7 +359,7 @@ struct CopyOf {
 impl CopyOf {
     async fn new(of: &tempfile::TempDir) -> Self {
         let folder = folder();
-        let copy = crate::restore::CopyFile::new(&file(&folder), "late").unwrap();
+        let copy = crate::restore::CopyFile::new(&file(&folder)).unwrap();
         let place = copy.fill_from(&file(of)).await.unwrap();
         let path = folder.path().join("kept");
         fs::copy(copy.path(), &path).unwrap();

@@ -107,6 +107,32 @@ async fn of_two_exports_that_begin_a_journal_at_once_one_does() {
 }
 
 #[tokio::test]
+async fn one_that_was_interrupted_does_not_begin_a_journal_that_another_one_has_begun() {
+    let (first, second) = (folder(), folder());
+    let journal = MemoryJournal::new();
+    // Neither has stored an entry; the second one has stored its snapshot.
+    for (folder, id, stop) in [(&first, "a", 0), (&second, "b", 1)] {
+        alone(folder, id).await;
+        let stopping = Spoiled {
+            left: Held::new(stop),
+            ..Spoiled::new(&journal, |_, _| {})
+        };
+        let led = JournaledLedger::lead_in(folder.path(), NAME, Arc::new(stopping)).await;
+        assert!(led.is_err());
+    }
+    for follows in [false, true] {
+        let opened = match follows {
+            true => follow_in(first.path(), &journal).await,
+            false => lead_in(first.path(), &journal).await,
+        };
+        let refused = opened.unwrap_err();
+        assert!(matches!(refused, QueueError::Diverged), "{refused}");
+    }
+    let leader = lead_in(second.path(), &journal).await.unwrap();
+    assert_eq!(known(&leader).await, ["b"]);
+}
+
+#[tokio::test]
 async fn a_queue_that_is_not_of_the_journal_is_refused_and_left_as_it_is() {
     let origin = folder();
     let (journal, leader) = cut(&origin).await;
