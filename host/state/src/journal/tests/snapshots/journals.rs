@@ -172,6 +172,8 @@ async fn a_queue_that_is_not_of_the_journal_is_refused_and_left_as_it_is() {
     let new = folder();
     let refused = JournaledLedger::lead_in(new.path(), NAME, Arc::new(lost)).await;
     assert!(matches!(refused.unwrap_err(), QueueError::Diverged));
+    let (queue, _) = opened_soon(&new).await;
+    assert!(queue.is_empty().await.unwrap(), "restored for nothing");
     // It is what it was.
     let leader = lead_in(origin.path(), &journal).await.unwrap();
     assert_eq!(known(&leader).await, ["a", "b", "c"]);
