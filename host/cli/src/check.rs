@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use recording_host_config::{Config, SecretScope};
-use recording_host_engine::run::{CheckState, check_sink};
+use recording_host_engine::run::{CheckFinding, CheckState, check_sink};
 
 use super::{Done, clock::clock, print, terminal::Display};
 
@@ -37,21 +37,31 @@ impl Check {
             let pipeline = pipeline.subscribe(display.subscriber(&name));
             (name, pipeline.check().await)
         });
-        let checked = join_all(checks).await;
+        #[cfg(feature = "cluster")]
+        let fleet = super::cluster::check(&config);
+        #[cfg(not(feature = "cluster"))]
+        let fleet = std::future::ready(None);
+        let (checked, fleet) = join(join_all(checks), fleet).await;
         drop(display);
+        let is_bad = |found: &&CheckFinding| found.state == CheckState::Bad;
         for (name, findings) in checked {
             let findings = findings?;
             if !self.json {
                 print::findings(&name, &findings);
             }
-            let wrong = findings
-                .iter()
-                .filter(|found| found.state == CheckState::Bad);
-            bad += wrong.count();
+            bad += findings.iter().filter(is_bad).count();
             all.insert(name, findings);
         }
+        bad += fleet.iter().filter(is_bad).count();
+        let mut found = serde_json::json!({ "sources": all });
+        if let Some(fleet) = fleet {
+            if !self.json {
+                print::findings("cluster", std::slice::from_ref(&fleet));
+            }
+            found["cluster"] = serde_json::to_value(fleet)?;
+        }
         if self.json {
-            println!("{}", serde_json::json!({ "sources": all }));
+            println!("{found}");
         }
         anyhow::ensure!(bad != 1, "a check failed; see its fix above");
         anyhow::ensure!(bad == 0, "{bad} checks failed; see the fix of each above");

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use recording_host_cluster::{Fleet, NodeRequest, NodeState, SourceFetches, StreamState};
-use recording_host_config::{Cluster, SecretScope};
+use recording_host_cluster::{Fleet, NodeRequest, NodeState, StreamState};
+use recording_host_config::{Cluster, Config, SecretScope};
+use recording_host_engine::run::{CheckFinding, CheckState};
+use recording_host_state::fleet::FetchCounts;
 use serde_json::{Value, json};
 
 use super::Done;
@@ -95,6 +97,23 @@ impl Node {
     }
 }
 
+/// Tries out the fleet of a configuration, if it has one.
+pub(super) async fn check(config: &Config) -> Option<CheckFinding> {
+    let cluster = config.cluster()?;
+    let (state, text) = match Fleet::open(cluster.settings.clone()).await {
+        Ok(_) => {
+            let text = format!("this machine is {}, and the streams are there", cluster.node);
+            (CheckState::Good, text)
+        }
+        Err(error) => (CheckState::Bad, error.to_string()),
+    };
+    Some(CheckFinding {
+        subject: format!("fleet {}", cluster.settings.name),
+        state,
+        text,
+    })
+}
+
 async fn init(cluster: &Cluster) -> anyhow::Result<Done> {
     let fleet = Fleet::connect(cluster.settings.clone()).await?;
     fleet.init().await?;
@@ -120,7 +139,7 @@ async fn status(cluster: &Cluster, as_json: bool) -> anyhow::Result<Done> {
         let of = fetches.get(name).copied().unwrap_or_default();
         (name.clone(), leaders.get(name).cloned(), of)
     });
-    let sources: Vec<(String, Option<String>, SourceFetches)> = sources.collect();
+    let sources: Vec<(String, Option<String>, FetchCounts)> = sources.collect();
     if as_json {
         let sources = sources.into_iter().map(|(name, leader, fetches)| {
             let of =
@@ -144,7 +163,7 @@ async fn status(cluster: &Cluster, as_json: bool) -> anyhow::Result<Done> {
 
 fn print(
     nodes: &[NodeState],
-    sources: &[(String, Option<String>, SourceFetches)],
+    sources: &[(String, Option<String>, FetchCounts)],
     streams: &[StreamState],
     problems: &[String],
 ) {

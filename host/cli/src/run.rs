@@ -100,7 +100,7 @@ impl Run {
         let config = crate::load(&self.config)?;
         watching.notify(&config).await?;
         let clock = clock().await?;
-        let machine = Machine::join(&config).await?;
+        let machine = Machine::join(&config, self.part, clock).await?;
         let mut loaded = self.made(config, clock).await?;
         loaded.pipelines = self.first(loaded.pipelines)?;
         let mut requests = requests(self.follow)?;

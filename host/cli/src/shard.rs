@@ -30,6 +30,15 @@ impl Part {
         }
     }
 
+    /// Returns true if the process does a part alone.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        allow(dead_code, reason = "a fleet has no parts")
+    )]
+    pub(super) fn is_part(self) -> bool {
+        self.shard.is_some()
+    }
+
     /// The name of the socket by which the process is steered.
     pub(super) fn socket(self) -> String {
         match self.shard {

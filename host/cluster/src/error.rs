@@ -74,7 +74,7 @@ pub enum ClusterError {
         reason: String,
     },
     /// Streams are missing or set differently.
-    #[error("the fleet {fleet} is not ready: {}; run its creation (`init`) once, from one node", problems.join("; "))]
+    #[error("the fleet {fleet} is not ready: {}; make them with `cluster init`, once, from one node", problems.join("; "))]
     NotReady {
         /// The fleet's name.
         fleet: String,

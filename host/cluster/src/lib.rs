@@ -40,7 +40,7 @@ pub use fetches::{FleetConsumer, FleetPublisher};
 pub use journal::FleetJournal;
 pub use leader::{Candidate, Leader, Queued, SteppedDown, WorkMessage};
 pub use member::FleetNode;
-pub use nodes::{NodeRequest, NodeState, Presence, SourceFetches};
+pub use nodes::{NodeRequest, NodeState, Presence};
 pub use rate::{FleetRateLimiter, FleetRates, RateLimit, Slot};
 pub use settings::{FleetSettings, Storage, Tls};
 pub use streams::{StreamState, StreamUse};

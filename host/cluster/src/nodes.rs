@@ -15,6 +15,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use recording_host_state::fleet::FetchCounts;
+
 use super::{
     ClusterError, Fleet,
     connection::Try,
@@ -48,15 +50,6 @@ pub enum NodeRequest {
     Drain,
     /// Hand everything back and end.
     Leave,
-}
-
-/// The fetches of a source in the fleet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct SourceFetches {
-    /// Those that wait for a node.
-    pub waiting: u64,
-    /// Those that nodes are doing.
-    pub taken: u64,
 }
 
 /// A node that answers for as long as this is there.
@@ -209,7 +202,7 @@ impl Fleet {
     ///
     /// # Errors
     /// [`ClusterError`].
-    pub async fn fetches(&self) -> Result<BTreeMap<String, SourceFetches>, ClusterError> {
+    pub async fn fetches(&self) -> Result<BTreeMap<String, FetchCounts>, ClusterError> {
         let work = self.stream(StreamUse::Work).await?;
         let call = async || {
             let consumers = work.consumers().try_collect::<Vec<_>>().await;
@@ -217,7 +210,7 @@ impl Fleet {
         };
         let consumers = self.repeat("counting the fetches", call).await?;
         let fetches = consumers.into_iter().filter_map(|consumer| {
-            let fetches = SourceFetches {
+            let fetches = FetchCounts {
                 waiting: consumer.num_pending,
                 taken: consumer.num_ack_pending as u64,
             };

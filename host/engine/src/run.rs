@@ -359,12 +359,19 @@ impl Engine {
         if self.events.has_subscribers() {
             let progress = self.ledger.progress().await?;
             self.events.emit(|| Event::Progress(progress));
-            let activity = in_flight.activity(self.clock.now(), self.http.paused());
-            self.events.emit(|| Event::Activity(activity));
+            self.report_activity(in_flight);
             let backlog = self.backlog().await?;
             self.events.emit(|| Event::Backlog(backlog));
         }
         Ok(())
+    }
+
+    /// Tells what is under way here. Of a machine that leads its node does.
+    fn report_activity(&self, in_flight: &InFlight) {
+        if self.fleet.publisher().is_none() {
+            let activity = in_flight.activity(self.clock.now(), self.http.paused());
+            self.events.emit(|| Event::Activity(activity));
+        }
     }
 
     fn warn(&self, text: &str) {

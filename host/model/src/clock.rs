@@ -41,6 +41,12 @@ impl Clock {
         Self::starting_at(machine(), speed)
     }
 
+    /// How many times as fast as the real one it runs.
+    #[must_use]
+    pub fn speed(self) -> f64 {
+        self.speed
+    }
+
     /// A clock that shows `ms` since the epoch now, and runs `speed` times as fast as the real one.
     #[must_use]
     pub fn starting_at(ms: u64, speed: f64) -> Self {

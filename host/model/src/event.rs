@@ -191,6 +191,8 @@ pub struct Backlog {
     pub artifacts: BTreeMap<String, u64>,
     /// Conversations whose rows and receipt each sink lacks, though they are complete; every sink is in it.
     pub conversations: BTreeMap<String, u64>,
+    /// Fetches that wait for a machine of the fleet; none if there is no fleet, or another machine leads.
+    pub fetches: Option<u64>,
     /// The length of the queue's files in `data_dir`, in bytes.
     pub queue_bytes: u64,
     /// The room that downloads and recordings to be unpacked or transcoded take in `data_dir`, in bytes.

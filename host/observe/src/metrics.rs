@@ -277,6 +277,11 @@ impl SourceMetrics {
         bytes.get_or_create(&spool).set(gauge(backlog.spool_bytes));
         let most = series.buffer_max.get_or_create(&spool);
         most.set(gauge(backlog.spool_max_bytes));
+        if let Some(fetches) = backlog.fetches {
+            let labels = self.labels(&[("buffer_id", "fetches")]);
+            let waiting = series.buffer_events.get_or_create(&labels);
+            waiting.set(gauge(fetches));
+        }
         let labels = self.labels(&[]);
         if let Some(used) = backlog.requests_used {
             series.budget_used.get_or_create(&labels).set(gauge(used));

@@ -44,6 +44,18 @@ pub struct TakenFetch {
     pub order: FetchOrder,
     /// The changes that other nodes have reported of it, in their order.
     pub changes: Vec<FetchChange>,
+    /// How often nodes have taken it, this one included.
+    #[serde(default)]
+    pub deliveries: u64,
+}
+
+/// How many fetches of a source are with a fleet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct FetchCounts {
+    /// Those that wait for a node.
+    pub waiting: u64,
+    /// Those that nodes are doing.
+    pub taken: u64,
 }
 
 /// The fetches of a fleet as its leader sees them.
@@ -60,6 +72,12 @@ pub trait FetchPublisher: Debug + Send + Sync {
     /// # Errors
     /// [`QueueError`].
     async fn published(&self) -> Result<Vec<String>, QueueError>;
+
+    /// How many fetches wait and are being done.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn counts(&self) -> Result<FetchCounts, QueueError>;
 
     /// Waits for the first report after a sequence; 0 is before all.
     ///

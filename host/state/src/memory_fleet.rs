@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     FetchChange, FetchOrder, QueueError,
-    fleet::{FetchConsumer, FetchPublisher, FetchReport, TakenFetch},
+    fleet::{FetchConsumer, FetchCounts, FetchPublisher, FetchReport, TakenFetch},
 };
 
 /// How long a fetch is a node's that says nothing of itself.
@@ -156,6 +156,16 @@ impl FetchPublisher for MemoryFleet {
         Ok(all.into_iter().cloned().collect())
     }
 
+    async fn counts(&self) -> Result<FetchCounts, QueueError> {
+        let kept = self.kept();
+        let taken = kept.orders.values();
+        let taken = taken.filter(|waiting| waiting.holder.is_some()).count();
+        Ok(FetchCounts {
+            waiting: (kept.orders.len() - taken) as u64,
+            taken: taken as u64,
+        })
+    }
+
     async fn next_report(&self, after: u64) -> Result<FetchReport, QueueError> {
         let next = |kept: &mut Kept| {
             let (sequence, (fetch, change)) = kept.reports.range(after + 1..).next()?;
@@ -213,7 +223,11 @@ impl FetchConsumer for MemoryNode {
                 .values()
                 .filter(|(fetch, _)| *fetch == order.fetch);
             let changes = of_it.map(|(_, change)| change.clone()).collect();
-            Some(TakenFetch { order, changes })
+            Some(TakenFetch {
+                order,
+                changes,
+                deliveries: 1,
+            })
         };
         Ok(self.fleet.wait(free).await)
     }

@@ -6,10 +6,11 @@ use recording_host_cluster::{Fleet, FleetNode, FleetRates, NodeRequest};
 use recording_host_config::Config;
 use recording_host_engine::Pipeline;
 use recording_host_http::Limiters;
+use recording_host_model::clock::Clock;
 use recording_host_state::fleet::FleetMember;
 use tokio::task::JoinSet;
 
-use crate::{control::Server, signals::Requests, terminal};
+use crate::{control::Server, shard::Part, signals::Requests, terminal};
 
 /// This machine, if it is one of a fleet.
 pub(super) struct Machine(Option<Joined>);
@@ -23,14 +24,19 @@ struct Joined {
 
 impl Machine {
     /// Connects to the fleet of a configuration, whose streams must be there.
-    pub(super) async fn join(config: &Config) -> anyhow::Result<Self> {
+    pub(super) async fn join(config: &Config, part: Part, clock: Clock) -> anyhow::Result<Self> {
         let Some(cluster) = config.cluster() else {
             return Ok(Machine(None));
         };
+        if part.is_part() {
+            crate::usage(
+                "--shard: the machines of a fleet divide the work themselves; leave out `--shard` or `cluster`",
+            );
+        }
         let fleet = Fleet::open(cluster.settings.clone()).await?;
         Ok(Machine(Some(Joined {
             member: Arc::new(FleetNode::new(&fleet, &*cluster.node)),
-            limiters: Limiters::shared(Arc::new(FleetRates::new(&fleet))),
+            limiters: Limiters::shared(Arc::new(FleetRates::new(&fleet).in_time_of(clock))),
             node: cluster.node.clone(),
             fleet,
         })))

@@ -2,14 +2,15 @@
 
 use recording_host_config::Config;
 use recording_host_engine::Pipeline;
+use recording_host_model::clock::Clock;
 
-use crate::{control::Server, signals::Requests};
+use crate::{control::Server, shard::Part, signals::Requests};
 
 /// This machine, which does all by itself.
 pub(super) struct Machine;
 
 impl Machine {
-    pub(super) async fn join(_: &Config) -> anyhow::Result<Self> {
+    pub(super) async fn join(_: &Config, _: Part, _: Clock) -> anyhow::Result<Self> {
         Ok(Machine)
     }
 

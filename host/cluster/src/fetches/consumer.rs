@@ -200,12 +200,18 @@ impl FetchConsumer for FleetConsumer {
             message,
             last: 0,
         };
+        let info = held.message.info().ok();
+        let deliveries = info.and_then(|info| u64::try_from(info.delivered).ok());
         let bytes = unpacked(&held.message.subject, &held.message.payload)?;
         let order = FetchOrder::from_bytes(&bytes)?;
         let (changes, last) = self.take_over(&order.fetch).await?;
         held.last = last;
         self.held().insert(order.fetch.clone(), held);
-        Ok(TakenFetch { order, changes })
+        Ok(TakenFetch {
+            order,
+            changes,
+            deliveries: deliveries.unwrap_or(1),
+        })
     }
 
     async fn report(&self, fetch: &str, change: FetchChange) -> Result<(), QueueError> {

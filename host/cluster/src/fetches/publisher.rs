@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use recording_host_state::{
     FetchChange, FetchOrder, QueueError,
-    fleet::{FetchPublisher, FetchReport},
+    fleet::{FetchCounts, FetchPublisher, FetchReport},
 };
 
 use super::{order_subject, report_subject};
@@ -87,6 +87,11 @@ impl FetchPublisher for FleetPublisher {
         let mut names = self.fleet.names(&self.work, &orders).await?;
         names.extend(self.fleet.names(&self.reports, &reports).await?);
         Ok(names.into_iter().collect())
+    }
+
+    async fn counts(&self) -> Result<FetchCounts, QueueError> {
+        let fetches = self.fleet.fetches().await?;
+        Ok(fetches.get(&self.source).copied().unwrap_or_default())
     }
 
     async fn next_report(&self, after: u64) -> Result<FetchReport, QueueError> {

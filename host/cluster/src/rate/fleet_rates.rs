@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
 use recording_host_http::{SharedCount, SharedRate, SharedRateError, SharedRates};
-use recording_host_model::hex;
+use recording_host_model::{clock::Clock, hex};
 
 use super::{FleetRateLimiter, RateLimit, month};
 use crate::Fleet;
@@ -22,6 +22,8 @@ const DIGITS: usize = 32;
 #[derive(Clone, Debug)]
 pub struct FleetRates {
     fleet: Fleet,
+    /// How many times as fast as the real time that of the vendor runs.
+    speed: f64,
 }
 
 impl FleetRates {
@@ -30,7 +32,15 @@ impl FleetRates {
     pub fn new(fleet: &Fleet) -> Self {
         FleetRates {
             fleet: fleet.clone(),
+            speed: 1.0,
         }
+    }
+
+    /// The same for a simulated vendor, whose time runs as that of a clock.
+    #[must_use]
+    pub fn in_time_of(mut self, clock: Clock) -> Self {
+        self.speed = clock.speed();
+        self
     }
 }
 
@@ -48,10 +58,13 @@ impl SharedRates for FleetRates {
     ) -> Result<Arc<dyn SharedRate>, SharedRateError> {
         let limit = RateLimit {
             requests: requests_per_minute,
-            window: MINUTE,
+            window: MINUTE.div_f64(self.speed),
         };
         let rate = FleetRateLimiter::open(&self.fleet, &name(credential), limit).await?;
-        Ok(Arc::new(rate))
+        Ok(Arc::new(Timed {
+            rate,
+            speed: self.speed,
+        }))
     }
 
     async fn count(
@@ -66,15 +79,22 @@ impl SharedRates for FleetRates {
     }
 }
 
+/// A rate whose times are those of the vendor.
+#[derive(Debug)]
+struct Timed {
+    rate: FleetRateLimiter,
+    speed: f64,
+}
+
 #[async_trait]
-impl SharedRate for FleetRateLimiter {
+impl SharedRate for Timed {
     async fn acquire(&self, waiting: u32) -> Result<(), SharedRateError> {
-        self.acquire_among(waiting).await?;
+        self.rate.acquire_among(waiting).await?;
         Ok(())
     }
 
     async fn pause(&self, time: Duration) -> Result<(), SharedRateError> {
-        Ok(FleetRateLimiter::pause(self, time).await?)
+        Ok(self.rate.pause(time.div_f64(self.speed)).await?)
     }
 }
 

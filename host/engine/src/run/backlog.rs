@@ -21,7 +21,12 @@ impl Engine {
         let (spool_bytes, spool_max_bytes) = self.transfer.spooled();
         let budget = self.http.budget();
         let month = self.http.month();
+        let fetches = match self.fleet.publisher() {
+            Some(publisher) => Some(publisher.counts().await?.waiting),
+            None => None,
+        };
         Ok(Backlog {
+            fetches,
             artifacts: of(|lag| lag.artifacts),
             conversations: of(|lag| lag.conversations),
             queue_bytes: stock.bytes,

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use futures_util::FutureExt as _;
@@ -27,6 +28,11 @@ use recording_host_state::{
     FetchChange, FetchOrder, OrderedSink, QueueError,
     fleet::{FetchConsumer, TakenFetch},
 };
+
+/// How often a node tells what is under way, at most.
+const REPORT: Duration = Duration::from_secs(1);
+/// A fetch that nodes have taken so often and never ended is given up: it may be what stops them.
+const MOST_DELIVERIES: u64 = 20;
 
 /// The fetches that a node has.
 #[derive(Debug, Default)]
@@ -86,8 +92,13 @@ impl Engine {
         let mut results = Results::default();
         let mut jumps = Jumps::new(self.clock);
         let mut draining = self.drain.clone();
+        let mut reported = Instant::now();
         loop {
             let now = self.clock.now();
+            if reported.elapsed() >= REPORT {
+                reported = Instant::now();
+                self.report_activity(&in_flight);
+            }
             if tasks.is_empty() && results.is_empty() {
                 in_flight.held.lost.clear();
             }
@@ -285,7 +296,7 @@ impl Engine {
 
     /// Takes a fetch on, where the node before has left it.
     async fn take_on(&self, taken: TakenFetch, in_flight: &mut InFlight) -> Result<(), RunError> {
-        let fetch = taken.order.fetch.clone();
+        let (fetch, deliveries) = (taken.order.fetch.clone(), taken.deliveries);
         self.compare_sinks(&taken.order, in_flight).await?;
         let held = HeldFetch {
             conversations: taken.order.conversations().map(str::to_owned).collect(),
@@ -304,6 +315,33 @@ impl Engine {
         }
         in_flight.held.held.insert(fetch.clone(), held);
         in_flight.held.changed(&fetch);
+        if deliveries > MOST_DELIVERIES {
+            self.give_up(&fetch, deliveries, in_flight).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives up what is left of a fetch that no node has ended: its conversations are losses that are named, and
+    /// another run can take them up again.
+    async fn give_up(
+        &self,
+        fetch: &str,
+        deliveries: u64,
+        in_flight: &mut InFlight,
+    ) -> Result<(), RunError> {
+        for (id, _) in self.work.open_splits().await? {
+            let split = match id.starts_with(fetch) {
+                true => self.work.split(id).await?,
+                false => None,
+            };
+            if let Some(split) = split {
+                let reason = format!(
+                    "machines have taken this fetch {deliveries} times, and none has ended it"
+                );
+                self.fail_split(&split, "fetch-not-ended", reason, in_flight)
+                    .await?;
+            }
+        }
         Ok(())
     }
 

@@ -257,7 +257,7 @@ impl Engine {
     }
 
     /// Lets go of a fetch: its conversations have failed. A search cannot be done without.
-    async fn fail_split(
+    pub(super) async fn fail_split(
         &self,
         split: &Split,
         code: &str,

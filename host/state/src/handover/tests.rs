@@ -198,6 +198,7 @@ async fn a_node_goes_on_where_another_one_has_stopped_and_forgets_all_in_the_end
     made.truncate(3);
     let node = Queue::for_node().unwrap();
     let taken = TakenFetch {
+        deliveries: 1,
         order,
         changes: made,
     };
@@ -242,6 +243,7 @@ async fn an_order_of_what_was_begun_has_what_a_node_cannot_know() {
     let order = queue.orders("x").await.unwrap().remove(0);
     let node = Queue::for_node().unwrap();
     let taken = TakenFetch {
+        deliveries: 1,
         order,
         changes: Vec::new(),
     };

@@ -66,7 +66,11 @@ impl Run {
         for _ in 0..self.drawn.below(3) {
             changes.push(self.change(&split).await);
         }
-        let taken = TakenFetch { order, changes };
+        let taken = TakenFetch {
+            order,
+            changes,
+            deliveries: 1,
+        };
         // The second time it is refused.
         for _ in 0..2 {
             let call = format!("take_on {taken:?}");
