@@ -45,6 +45,8 @@ mod evidence;
 mod faults;
 #[path = "e2e/fleet.rs"]
 mod fleet;
+#[path = "e2e/fleet_commands.rs"]
+mod fleet_commands;
 #[path = "e2e/follow.rs"]
 mod follow;
 #[path = "e2e/foreign_source.rs"]

@@ -1,7 +1,7 @@
 //! The fetches of an export are done by nodes, of which some stop, and the archive is that of one machine.
 
 #[path = "../../host/cluster/tests/servers/nats.rs"]
-mod nats;
+pub(crate) mod nats;
 
 use std::{sync::Arc, time::Duration};
 

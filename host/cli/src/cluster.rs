@@ -102,7 +102,10 @@ pub(super) async fn check(config: &Config) -> Option<CheckFinding> {
     let cluster = config.cluster()?;
     let (state, text) = match Fleet::open(cluster.settings.clone()).await {
         Ok(_) => {
-            let text = format!("this machine is {}, and the streams are there", cluster.node);
+            let text = format!(
+                "this machine is {}, and the streams are there",
+                cluster.node
+            );
             (CheckState::Good, text)
         }
         Err(error) => (CheckState::Bad, error.to_string()),

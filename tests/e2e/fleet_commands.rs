@@ -1,0 +1,376 @@
+//! Several machines run one export: what their operator does, and gets wrong.
+
+use std::{
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+
+use genesys_simulator::Settings;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::{
+    fleet::nats::Servers,
+    support::{Harness, files, in_time, media, receipts, rows, same_media},
+};
+
+/// Machines of one fleet, each with a configuration of its own; those that run end with this.
+struct Machines {
+    harness: Harness,
+    servers: Servers,
+    running: Vec<(String, Child)>,
+}
+
+impl Machines {
+    /// A fleet of one server, whose streams are made.
+    async fn new(conversations: u64) -> Self {
+        let machines = Self::without_streams(conversations).await;
+        let made = machines.cluster(&["init"], "a").await;
+        assert!(made.status.success(), "{}", said(&made));
+        machines
+    }
+
+    async fn without_streams(conversations: u64) -> Self {
+        let settings = Settings {
+            conversations,
+            ..Settings::default()
+        };
+        Machines {
+            harness: Harness::start(settings).await,
+            servers: Servers::start(1),
+            running: Vec::new(),
+        }
+    }
+
+    /// The configuration of a machine.
+    fn config(&self, node: &str) -> Value {
+        let mut config = self.harness.config();
+        config["data_dir"] = json!(self.harness.folder.path().join(format!("data-{node}")));
+        config["cluster"] = json!({
+            "type": "nats",
+            "servers": [format!("nats://127.0.0.1:{}", self.servers.ports[0])],
+            "node": node,
+            "replicas": 1,
+            "storage": { "work": "64MB", "reports": "64MB", "journal": "64MB", "snapshots": "64MB" },
+        });
+        config
+    }
+
+    fn write(&self, node: &str, config: &Value) -> String {
+        let path = self.harness.folder.path().join(format!("{node}.yaml"));
+        std::fs::write(&path, config.to_string()).unwrap();
+        path.display().to_string()
+    }
+
+    fn command(&self, arguments: &[&str], node: &str) -> Command {
+        let path = self.write(node, &self.config(node));
+        let mut command = self.harness.program();
+        command.args(arguments).args(["--config", &path]);
+        command
+    }
+
+    async fn run(&self, arguments: &[&str], node: &str) -> Output {
+        let mut command = self.command(arguments, node);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap()
+    }
+
+    async fn cluster(&self, arguments: &[&str], node: &str) -> Output {
+        self.run(&[&["cluster"], arguments].concat(), node).await
+    }
+
+    /// The state of the fleet.
+    async fn status(&self) -> Value {
+        let told = self.cluster(&["status", "--json"], "a").await;
+        assert!(told.status.success(), "{}", said(&told));
+        serde_json::from_slice(&told.stdout).unwrap()
+    }
+
+    /// Starts a machine.
+    fn start(&mut self, node: &str) {
+        let mut command = self.command(&["run", "--json"], node);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.running.push((node.to_owned(), child.spawn().unwrap()));
+    }
+
+    /// Waits until so many fetches are with the fleet.
+    async fn until_fetches(&self, least: u64) {
+        in_time(async {
+            loop {
+                let source = &self.status().await["sources"]["calls"];
+                let count = |what: &str| source[what].as_u64().unwrap_or_default();
+                if count("waiting") + count("taken") >= least {
+                    return;
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+    }
+
+    /// How a machine ends, and what it has said.
+    async fn end(&mut self, node: &str) -> Output {
+        let at = self.running.iter().position(|(name, _)| name == node);
+        let (_, child) = self.running.remove(at.unwrap());
+        let ended = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap());
+        in_time(ended).await.unwrap()
+    }
+
+    /// Checks that the archive is whole: each recording and each row once, and every receipt true.
+    async fn verify(&self, conversations: u64) {
+        let verified = self.run(&["verify", "--full"], "a").await;
+        let text = said(&verified);
+        assert_eq!(verified.status.code(), Some(0), "{text}");
+        assert!(
+            text.contains(&format!("{conversations} conversations")),
+            "{text}"
+        );
+        let files = files(&self.harness.output());
+        let ids: Vec<String> = receipts(&files)
+            .iter()
+            .filter_map(|line| line["conversation_id"].as_str().map(str::to_owned))
+            .collect();
+        assert_eq!(ids.len() as u64, conversations, "one receipt for each");
+        let rows = rows(&files);
+        let mut objects: Vec<&str> = rows
+            .iter()
+            .filter_map(|row| row["object_key"].as_str())
+            .collect();
+        objects.sort_unstable();
+        let before = objects.len();
+        objects.dedup();
+        assert_eq!(objects.len(), before, "each object has one row");
+        assert_eq!(objects.len(), media(&files).len());
+    }
+}
+
+impl Drop for Machines {
+    fn drop(&mut self) {
+        for (_, child) in &mut self.running {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn an_export_that_one_machine_has_begun_is_ended_by_three() {
+    let mut machines = Machines::new(400).await;
+    let mut alone = machines.config("a");
+    alone.as_object_mut().unwrap().remove("cluster");
+    let path = machines.write("alone", &alone);
+    let begun = machines
+        .harness
+        .run_program(&["run", "--max-bytes", "5MB", "--config", &path])
+        .await;
+    assert_eq!(begun.status.code(), Some(5), "{}", said(&begun));
+    let before = media(&files(&machines.harness.output()));
+    machines.start("a");
+    machines.until_fetches(1).await;
+    machines.start("b");
+    machines.start("c");
+    for node in ["a", "b", "c"] {
+        let ended = machines.end(node).await;
+        // The one that led names the losses.
+        assert!(
+            matches!(ended.status.code(), Some(0 | 3)),
+            "{}",
+            said(&ended)
+        );
+        let summary: Value = serde_json::from_slice(&ended.stdout).unwrap();
+        assert_eq!(
+            summary["sources"]["calls"]["conversations"], 400,
+            "{summary}"
+        );
+    }
+    machines.verify(400).await;
+    let after = media(&files(&machines.harness.output()));
+    let kept = after
+        .into_iter()
+        .filter(|(key, _)| before.contains_key(key));
+    same_media(&before, &kept.collect());
+    // A machine that has lost all it had begins with what the fleet has.
+    std::fs::remove_dir_all(machines.harness.folder.path().join("data-b")).unwrap();
+    machines.start("b");
+    let again = machines.end("b").await;
+    assert_eq!(again.status.code(), Some(0), "{}", said(&again));
+    let told = machines.run(&["status"], "b").await;
+    assert!(
+        said(&told).contains("400 found, 400 filed"),
+        "{}",
+        said(&told)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn machines_that_are_drained_or_leave_hand_their_work_to_the_others() {
+    let mut machines = Machines::new(1500).await;
+    for node in ["a", "b", "c"] {
+        machines.start(node);
+    }
+    machines.until_fetches(2).await;
+    let status = machines.status().await;
+    let nodes: Vec<&str> = status["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|node| node["name"].as_str())
+        .collect();
+    assert_eq!(nodes, ["a", "b", "c"]);
+    let leader = status["sources"]["calls"]["leader"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let others: Vec<&str> = ["a", "b", "c"]
+        .into_iter()
+        .filter(|node| *node != leader)
+        .collect();
+    // The machine that leads ends, and so does another one.
+    let asked = machines.cluster(&["drain", &leader], "a").await;
+    assert!(asked.status.success(), "{}", said(&asked));
+    let asked = machines.cluster(&["leave", others[0]], "a").await;
+    assert!(asked.status.success(), "{}", said(&asked));
+    let drained = machines.end(&leader).await;
+    assert_eq!(drained.status.code(), Some(5), "{}", said(&drained));
+    let left = machines.end(others[0]).await;
+    assert_ne!(left.status.code(), Some(0), "{}", said(&left));
+    let last = machines.end(others[1]).await;
+    assert!(matches!(last.status.code(), Some(0 | 3)), "{}", said(&last));
+    machines.verify(1500).await;
+    let nobody = machines.cluster(&["drain", "zoe"], "a").await;
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(
+        said(&nobody).contains("no node of the name zoe"),
+        "{}",
+        said(&nobody)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn a_machine_with_another_sink_of_the_same_name_puts_nothing_there_and_says_so() {
+    let mut machines = Machines::new(400).await;
+    machines.start("a");
+    machines.until_fetches(1).await;
+    let mut other = machines.config("b");
+    let elsewhere = machines.harness.folder.path().join("elsewhere");
+    other["sinks"]["lake"]["path"] = json!(elsewhere);
+    let path = machines.write("other", &other);
+    let ended = machines
+        .harness
+        .run_program(&["run", "--config", &path])
+        .await;
+    let text = said(&ended);
+    assert_eq!(ended.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("the sink lake of this machine is in another place"),
+        "{text}"
+    );
+    assert!(media(&files(&elsewhere)).is_empty());
+    let mut reshaped = machines.config("c");
+    reshaped["sinks"]["lake"]["layout"] =
+        json!({ "media": "other/{conversation_id}/{recording_id}" });
+    let path = machines.write("reshaped", &reshaped);
+    let ended = machines
+        .harness
+        .run_program(&["run", "--config", &path])
+        .await;
+    assert!(!ended.status.success());
+    let ended = machines.end("a").await;
+    assert!(
+        matches!(ended.status.code(), Some(0 | 3)),
+        "{}",
+        said(&ended)
+    );
+    machines.verify(400).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn what_is_wrong_with_a_fleet_is_said_before_anything_is_done() {
+    let mut machines = Machines::without_streams(40).await;
+    let unready = machines.run(&["run"], "a").await;
+    assert_eq!(unready.status.code(), Some(1));
+    assert!(
+        said(&unready).contains("make them with `cluster init`"),
+        "{}",
+        said(&unready)
+    );
+    let shown = machines.cluster(&["status"], "a").await;
+    assert_eq!(shown.status.code(), Some(3), "{}", said(&shown));
+    let checked = machines.run(&["check"], "a").await;
+    assert!(
+        said(&checked).contains("the stream recording-host_main_work is missing"),
+        "{}",
+        said(&checked)
+    );
+    let made = machines.cluster(&["init"], "a").await;
+    assert!(made.status.success(), "{}", said(&made));
+    let parts = machines.run(&["run", "--shard", "1/2"], "a").await;
+    assert_eq!(parts.status.code(), Some(2));
+    assert!(
+        said(&parts).contains("leave out `--shard` or `cluster`"),
+        "{}",
+        said(&parts)
+    );
+    let mut alone = machines.config("a");
+    alone.as_object_mut().unwrap().remove("cluster");
+    let path = machines.write("alone", &alone);
+    let none = machines
+        .harness
+        .run_program(&["cluster", "status", "--config", &path])
+        .await;
+    assert_eq!(none.status.code(), Some(1));
+    assert!(said(&none).contains("has no `cluster`"), "{}", said(&none));
+    machines.start("a");
+    let ended = machines.end("a").await;
+    assert!(
+        matches!(ended.status.code(), Some(0 | 3)),
+        "{}",
+        said(&ended)
+    );
+    // The servers have lost everything: a queue is not taken for one of a journal that it is not of.
+    machines.servers = Servers::start(1);
+    let made = machines.cluster(&["init"], "a").await;
+    assert!(made.status.success(), "{}", said(&made));
+    let lost = machines.run(&["run"], "a").await;
+    assert_eq!(lost.status.code(), Some(1));
+    assert!(
+        said(&lost).contains("not of the journal of this export"),
+        "{}",
+        said(&lost)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn fetches_that_somebody_has_removed_from_the_streams_are_published_again() {
+    let mut machines = Machines::new(600).await;
+    machines.start("a");
+    machines.until_fetches(2).await;
+    let address = format!("nats://127.0.0.1:{}", machines.servers.ports[0]);
+    let client = async_nats::connect(address).await.unwrap();
+    let streams = async_nats::jetstream::new(client);
+    let work = streams.get_stream("recording-host_main_work").await;
+    let removed = work
+        .unwrap()
+        .purge()
+        .filter("recording-host.main.work.>")
+        .await;
+    assert!(removed.unwrap().purged > 0);
+    let ended = machines.end("a").await;
+    assert!(
+        matches!(ended.status.code(), Some(0 | 3)),
+        "{}",
+        said(&ended)
+    );
+    machines.verify(600).await;
+}
