@@ -7,7 +7,7 @@ use super::{
     Queue, QueueError,
     fixed_receipts::rows_of,
     life_cycle::stage,
-    seal::{forget, give_back},
+    seal::{ConversationRow, forget, give_back},
 };
 
 /// A segment whose files are to be removed from a sink, because another one has taken its place.
@@ -78,10 +78,10 @@ impl Queue {
                             .execute([segment])?;
                     }
                     match group.as_slice() {
-                        [alone] => forget(tx, &ids(tx, day, *alone)?)?,
+                        [alone] => forget(tx, &kept(tx, day, *alone)?)?,
                         group if sinks.is_empty() => {
                             for segment in group {
-                                forget(tx, &ids(tx, day, *segment)?)?;
+                                forget(tx, &kept(tx, day, *segment)?)?;
                             }
                         }
                         group => {
@@ -177,13 +177,13 @@ pub(super) fn groups(of_day: &[(String, i64, usize)], most: usize) -> Vec<Vec<i6
 }
 
 /// The conversations of a compactable segment.
-fn ids(tx: &Transaction<'_>, day: &str, segment: i64) -> rusqlite::Result<Vec<String>> {
+fn kept(tx: &Transaction<'_>, day: &str, segment: i64) -> rusqlite::Result<Vec<ConversationRow>> {
     tx.prepare_cached(concat!(
-        "SELECT id FROM conversation WHERE ",
+        "SELECT rowid, id FROM conversation WHERE ",
         stage!(Compactable),
         " AND day = ?1 AND segment = ?2"
     ))?
-    .query_map(params![day, segment], |row| row.get(0))?
+    .query_map(params![day, segment], ConversationRow::read)?
     .collect()
 }
 

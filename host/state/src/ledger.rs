@@ -309,7 +309,7 @@ part! {
         filings_left(number: i64) -> usize;
         /// A sealed segment, the same whenever it is read.
         segment(number: i64) -> Segment;
-        /// The conversations of a segment whose losses a run has named.
+        /// The conversations of a sealed segment whose losses a run has named; of one that is in every sink, none.
         known_losses(number: i64) -> BTreeSet<String>;
         /// How many conversations wait to be filed in some sink.
         sealed() -> u64;

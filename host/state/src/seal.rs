@@ -15,6 +15,12 @@ use super::{
 };
 use recording_host_model::{Outcome, Segment};
 
+/// The named losses of a sealed segment. Without the stage it would have no index.
+const KNOWN_LOSSES: &str = concat!(
+    "SELECT id FROM conversation WHERE segment = ?1 AND reported = 1 AND ",
+    stage!(Sealed)
+);
+
 /// The result of acknowledging a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Acknowledged {
@@ -122,14 +128,14 @@ impl Queue {
         .await
     }
 
-    /// The conversations of a segment whose losses a run has named: earlier attempts at them were
-    /// lost, too.
+    /// The conversations of a sealed segment whose losses a run has named: earlier attempts at them were
+    /// lost, too. Of one that is in every sink, none.
     ///
     /// # Errors
     /// [`QueueError`].
     pub async fn known_losses(&self, number: i64) -> Result<BTreeSet<String>, QueueError> {
         self.transaction(move |tx| {
-            tx.prepare_cached("SELECT id FROM conversation WHERE segment = ?1 AND reported = 1")?
+            tx.prepare_cached(KNOWN_LOSSES)?
                 .query_map([number], |row| row.get(0))?
                 .collect()
         })
@@ -229,10 +235,10 @@ impl Queue {
             if left {
                 return Ok(Acknowledged::default());
             }
-            let (mut ids, outcomes) = sealed_in(tx, number)?;
-            for id in &ids {
+            let (mut filed, outcomes) = sealed_in(tx, number)?;
+            for one in &filed {
                 tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1")?
-                    .execute([id])?;
+                    .execute([&one.id])?;
             }
             if !counted {
                 count_filed(tx, number, &outcomes)?;
@@ -248,8 +254,8 @@ impl Queue {
             }
             let grown = take_up_grown(tx, number, now)?;
             if !keep {
-                ids.retain(|id| !grown.contains(id));
-                forget(tx, &ids)?;
+                filed.retain(|one| !grown.contains(&one.id));
+                forget(tx, &filed)?;
             }
             give_back(tx)?;
             Ok(Acknowledged {
@@ -261,25 +267,43 @@ impl Queue {
     }
 }
 
+/// A conversation by its row, and by its id. Ids are random, and so are their places in the index: what is done to
+/// all conversations of a segment goes by their rows, which lie together.
+pub(super) struct ConversationRow {
+    rowid: i64,
+    /// Its id.
+    pub(super) id: String,
+}
+
+impl ConversationRow {
+    /// Of a row that begins with both.
+    pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(ConversationRow {
+            rowid: row.get(0)?,
+            id: row.get(1)?,
+        })
+    }
+}
+
 /// The conversations of a sealed segment, and how often they have each outcome.
 pub(super) fn sealed_in(
     tx: &Transaction<'_>,
     number: i64,
-) -> rusqlite::Result<(Vec<String>, BTreeMap<String, i64>)> {
-    let (mut ids, mut outcomes) = (Vec::new(), BTreeMap::new());
+) -> rusqlite::Result<(Vec<ConversationRow>, BTreeMap<String, i64>)> {
+    let (mut all, mut outcomes) = (Vec::new(), BTreeMap::new());
     let mut query = tx.prepare_cached(concat!(
-        "SELECT id, outcome FROM conversation WHERE segment = ?1 AND ",
+        "SELECT rowid, id, outcome FROM conversation WHERE segment = ?1 AND ",
         stage!(Sealed)
     ))?;
     let mut rows = query.query([number])?;
     while let Some(row) = rows.next()? {
-        ids.push(row.get(0)?);
-        let outcome: Outcome = parsed(row.get_ref(1)?.as_str()?)?;
+        all.push(ConversationRow::read(row)?);
+        let outcome: Outcome = parsed(row.get_ref(2)?.as_str()?)?;
         *outcomes
             .entry(format!("outcome:{}", outcome.word()))
             .or_default() += 1;
     }
-    Ok((ids, outcomes))
+    Ok((all, outcomes))
 }
 
 /// Closes segments of what only some sinks lack, each for the same sinks.
@@ -417,22 +441,58 @@ pub(super) fn count_filed(
 }
 
 /// Forgets all of filed conversations but ids, counts, and what another attempt at a loss would need.
-pub(super) fn forget(tx: &Transaction<'_>, ids: &[String]) -> rusqlite::Result<()> {
-    for id in ids {
+pub(super) fn forget(tx: &Transaction<'_>, filed: &[ConversationRow]) -> rusqlite::Result<()> {
+    for ConversationRow { rowid, id } in filed {
         tx.prepare_cached("DELETE FROM object WHERE conversation = ?1")?
             .execute([id])?;
         tx.prepare_cached("DELETE FROM backlog WHERE conversation = ?1")?
             .execute([id])?;
         tx.prepare_cached(
-            "DELETE FROM record WHERE number = (SELECT record FROM conversation WHERE id = ?1 AND lost = 0)",
+            "DELETE FROM record WHERE number = (SELECT record FROM conversation WHERE rowid = ?1 AND lost = 0)",
         )?
-        .execute([id])?;
+        .execute([rowid])?;
         tx.prepare_cached(concat!(
             "UPDATE conversation SET ",
             stage!(Filed),
-            ", record = CASE WHEN lost = 1 THEN record END WHERE id = ?1"
+            ", record = CASE WHEN lost = 1 THEN record END WHERE rowid = ?1"
         ))?
-        .execute([id])?;
+        .execute([rowid])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus::FullscanStep;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_losses_of_a_segment_are_found_without_reading_all_conversations() {
+        let queue = Queue::in_memory().unwrap();
+        queue
+            .transaction(|tx| {
+                for number in 1..=100 {
+                    crate::record::add(tx, number, "{}")?;
+                    tx.execute(
+                        "INSERT INTO conversation (id, day, start, recorded, status, due, attempt, record, outcome, reported)
+                         VALUES ('c' || ?1, '2026-01-05', 7, 1, 'completed', 0, 1, ?1, '{}', ?1 % 5 = 0)",
+                        [number],
+                    )?;
+                }
+                Ok(())
+            })
+            .await
+            .unwrap();
+        queue
+            .seal_segments(1, 10, vec!["lake".to_owned()])
+            .await
+            .unwrap();
+        assert_eq!(queue.known_losses(3).await.unwrap().len(), 2);
+        let connection = queue.connection.lock().unwrap();
+        let mut query = connection.prepare(KNOWN_LOSSES).unwrap();
+        let found = query.query_map([3], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(found.count(), 2);
+        assert_eq!(query.get_status(FullscanStep), 0);
+    }
 }

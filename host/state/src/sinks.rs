@@ -8,7 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
-    Queue, QueueError, fetch::FiledCounts, life_cycle::stage, object_row, record, seal::forget,
+    Queue, QueueError,
+    fetch::FiledCounts,
+    life_cycle::stage,
+    object_row, record,
+    seal::{ConversationRow, forget},
 };
 use recording_host_model::{ConversationRecord, Object, Outcome};
 pub(super) use release::has_got;
@@ -389,12 +393,12 @@ pub(super) fn lack(tx: &Transaction<'_>, id: &str, sink: &str) -> rusqlite::Resu
 /// Lets go of what could be compacted: its conversations are to be filed elsewhere, too, and a
 /// conversation is in one segment at a time.
 pub(super) fn keep_none(tx: &Transaction<'_>) -> rusqlite::Result<()> {
-    let compactable: Vec<String> = tx
+    let compactable: Vec<ConversationRow> = tx
         .prepare_cached(concat!(
-            "SELECT id FROM conversation WHERE ",
+            "SELECT rowid, id FROM conversation WHERE ",
             stage!(Compactable)
         ))?
-        .query_map([], |row| row.get(0))?
+        .query_map([], ConversationRow::read)?
         .collect::<rusqlite::Result<_>>()?;
     forget(tx, &compactable)?;
     tx.execute("DELETE FROM stale_segment", []).map(drop)

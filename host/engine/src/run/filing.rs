@@ -158,16 +158,17 @@ impl Engine {
                     Ok(taken) => {
                         let name = binding.name.clone();
                         let now = self.clock.now();
-                        let filed = self.ledger.filed(number, name, keep, now).await?;
-                        self.count(&segment, sink_index, taken, in_flight);
-                        everywhere = filed.everywhere;
+                        let mut codes = BTreeMap::new();
                         if std::mem::take(&mut is_new) {
                             // A loss that was tried again and remains one is no news.
                             let known = self.ledger.known_losses(number).await?;
-                            let codes = losses(&segment, &known);
-                            if !codes.is_empty() {
-                                self.events.emit(|| Event::LossesFiled { codes });
-                            }
+                            codes = losses(&segment, &known);
+                        }
+                        let filed = self.ledger.filed(number, name, keep, now).await?;
+                        self.count(&segment, sink_index, taken, in_flight);
+                        everywhere = filed.everywhere;
+                        if !codes.is_empty() {
+                            self.events.emit(|| Event::LossesFiled { codes });
                         }
                         in_flight.discovery.found(filed.grown > 0);
                     }

@@ -197,7 +197,9 @@ impl Kept {
 
     pub(crate) fn known_losses(&self, number: i64) -> BTreeSet<String> {
         let all = self.conversations.iter();
-        let named = all.filter(|(_, known)| known.segment == Some(number) && known.named);
+        let sealed =
+            all.filter(|(_, known)| known.segment == Some(number) && known.is(Stage::Sealed));
+        let named = sealed.filter(|(_, known)| known.named);
         named.map(|(id, _)| id.clone()).collect()
     }
 

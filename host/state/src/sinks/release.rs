@@ -117,20 +117,20 @@ pub(super) fn release(tx: &Transaction<'_>, joined: &BTreeSet<i64>) -> rusqlite:
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for segment in done {
-        let (mut ids, outcomes) = sealed_in(tx, segment)?;
+        let (mut filed, outcomes) = sealed_in(tx, segment)?;
         if !joined.contains(&segment) {
             count_filed(tx, segment, &outcomes)?;
         }
-        for id in &ids {
+        for one in &filed {
             tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1")?
-                .execute([id])?;
+                .execute([&one.id])?;
         }
-        for (filed, id, due) in grown(tx, segment)? {
+        for (counts, id, due) in grown(tx, segment)? {
             // It was due before: it is overdue now.
-            filed.take_up(tx, &id, due)?;
-            ids.retain(|one| *one != id);
+            counts.take_up(tx, &id, due)?;
+            filed.retain(|one| one.id != id);
         }
-        forget(tx, &ids)?;
+        forget(tx, &filed)?;
     }
     Ok(())
 }

@@ -127,11 +127,8 @@ pub(super) async fn losses_are_named_once(fixture: &dyn LedgerFixture) -> Result
     export.ok(ledger.report_losses().await)?;
     names(2, 0, 0).await?;
     let named: BTreeSet<String> = texts(&["a", "b"]).into_iter().collect();
-    export.same(
-        "losses named",
-        reader.known_losses(number).await,
-        named.clone(),
-    )?;
+    let filed = reader.known_losses(number).await;
+    export.same("losses named of a filed segment", filed, BTreeSet::new())?;
     // A loss that is tried again by itself and remains is no news; one by order is.
     let later = NOW + 2 * 3_600_000;
     export.same("losses tried again", ledger.retry_passing(later).await, 2)?;
