@@ -1,10 +1,12 @@
-//! The files that an operator installs are right by tools of others: the systemd unit, the image, the manifests, the manual
-//! pages and the completions.
+//! The files that an operator installs are right by tools of others: the systemd unit, the image, the manifests, the chart,
+//! the manual pages and the completions.
 
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
+
+use serde_json::Value;
 
 use crate::support::program;
 
@@ -22,6 +24,52 @@ fn tools() -> PathBuf {
     let folder =
         std::env::var_os("PACKAGING").expect("PACKAGING names no folder; tests/run installs it");
     PathBuf::from(folder)
+}
+
+/// Fails unless the program gets as far as to read the configuration, which is not there.
+fn assert_known(command: Vec<String>) {
+    let command: Vec<String> = command
+        .into_iter()
+        .map(|part| part.replace("/etc/recording-host", "/no/such/folder"))
+        .map(|part| part.replace(":9464", ":0"))
+        .collect();
+    let ran = program()
+        .args(&command)
+        .env("JOB_COMPLETION_INDEX", "3")
+        .output()
+        .unwrap();
+    let said = said(&ran);
+    assert_eq!(ran.status.code(), Some(2), "{command:?}: {said}");
+    assert!(
+        said.contains("/no/such/folder/config.yaml"),
+        "{command:?}: {said}"
+    );
+}
+
+/// What `validate` says of a configuration, with secrets.
+fn validate(config: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["client_id", "client_secret", "nats.creds", "nats-ca.pem"] {
+        std::fs::write(folder.path().join(name), "a").unwrap();
+    }
+    let config = config.replace(
+        "/run/secrets/recording-host",
+        folder.path().to_str().unwrap(),
+    );
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, config).unwrap();
+    let ran = program().args(["validate", "--config"]).arg(&path).output();
+    ran.unwrap()
+}
+
+/// What the schemas of Kubernetes say of a file of manifests.
+fn kubernetes_validate(path: &Path) -> Output {
+    Command::new("python3")
+        .env("PYTHONPATH", tools())
+        .args(["-m", "kubernetes_validate", "--strict", "-k", "1.37.0"])
+        .arg(path)
+        .output()
+        .unwrap()
 }
 
 #[test]
@@ -84,23 +132,7 @@ fn the_command_of_each_package_is_one_that_the_program_knows() {
         commands.push(serde_saphyr::from_str(line).unwrap());
     }
     for command in commands {
-        // The file is not there, which is said after the options have been read.
-        let command: Vec<String> = command
-            .into_iter()
-            .map(|part| part.replace("/etc/recording-host", "/no/such/folder"))
-            .map(|part| part.replace(":9464", ":0"))
-            .collect();
-        let ran = program()
-            .args(&command)
-            .env("JOB_COMPLETION_INDEX", "3")
-            .output()
-            .unwrap();
-        let said = said(&ran);
-        assert_eq!(ran.status.code(), Some(2), "{command:?}: {said}");
-        assert!(
-            said.contains("/no/such/folder/config.yaml"),
-            "{command:?}: {said}"
-        );
+        assert_known(command);
     }
 }
 
@@ -124,24 +156,16 @@ fn hadolint_finds_nothing_in_the_dockerfile() {
 #[test]
 #[ignore = "needs kubernetes-validate, which tests/run installs"]
 fn the_manifests_are_right_by_the_schemas_of_kubernetes() {
-    let validate = |path: &Path| {
-        Command::new("python3")
-            .env("PYTHONPATH", tools())
-            .args(["-m", "kubernetes_validate", "--strict", "-k", "1.37.0"])
-            .arg(path)
-            .output()
-            .unwrap()
-    };
     let folder = tempfile::tempdir().unwrap();
     for file in ["follow.yaml", "nightly.yaml", "shards.yaml"] {
         let path = root().join("packaging/kubernetes").join(file);
-        let ran = validate(&path);
+        let ran = kubernetes_validate(&path);
         assert!(ran.status.success(), "{file}: {}", said(&ran));
         let text = std::fs::read_to_string(path).unwrap();
         let wrong = folder.path().join(file);
         std::fs::write(&wrong, text.replace("runAsNonRoot:", "runAsNonRot:")).unwrap();
         assert!(
-            !validate(&wrong).status.success(),
+            !kubernetes_validate(&wrong).status.success(),
             "{file}: the judge judges"
         );
     }
@@ -151,24 +175,196 @@ fn the_manifests_are_right_by_the_schemas_of_kubernetes() {
 fn the_configuration_in_the_manifest_is_valid() {
     let text = std::fs::read_to_string(root().join("packaging/kubernetes/follow.yaml")).unwrap();
     let first = text.split("\n---\n").next().unwrap();
-    let map: serde_json::Value = serde_saphyr::from_str(first).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    for name in ["client_id", "client_secret"] {
-        std::fs::write(folder.path().join(name), "a").unwrap();
-    }
-    let config = map["data"]["config.yaml"].as_str().unwrap();
-    let config = config.replace(
-        "/run/secrets/recording-host",
-        folder.path().to_str().unwrap(),
-    );
-    let path = folder.path().join("config.yaml");
-    std::fs::write(&path, config).unwrap();
-    let ran = program()
-        .args(["validate", "--config"])
-        .arg(&path)
-        .output()
-        .unwrap();
+    let map: Value = serde_saphyr::from_str(first).unwrap();
+    let ran = validate(map["data"]["config.yaml"].as_str().unwrap());
     assert!(ran.status.success(), "{}", said(&ran));
+}
+
+const ONE: [&str; 2] = ["-f", "examples/one.yaml"];
+const FLEET: [&str; 4] = ["-f", "examples/one.yaml", "-f", "examples/fleet.yaml"];
+
+/// What Helm says in the chart's folder.
+fn helm(arguments: &[&str]) -> Output {
+    let helm = std::env::var_os("HELM").expect("HELM names no program; tests/run installs it");
+    let chart = root().join("packaging/helm/recording-host");
+    let ran = Command::new(helm)
+        .args(arguments)
+        .current_dir(chart)
+        .output();
+    ran.unwrap()
+}
+
+/// A manifest that the chart makes, and its text.
+struct Rendered {
+    manifest: Value,
+    text: String,
+}
+
+fn template(values: &[&str]) -> Output {
+    helm(&[&["template", "calls", "."][..], values].concat())
+}
+
+/// What the chart makes of values, by kind and name, in the order of these.
+fn rendered(values: &[&str]) -> Vec<(String, Rendered)> {
+    let ran = template(values);
+    assert!(ran.status.success(), "{values:?}: {}", said(&ran));
+    let text = String::from_utf8(ran.stdout).unwrap();
+    let texts = text
+        .split("---\n")
+        .filter(|document| !document.trim().is_empty());
+    let mut documents: Vec<(String, Rendered)> = texts
+        .map(|text| {
+            let manifest: Value = serde_saphyr::from_str(text).unwrap();
+            let word = |value: &Value| value.as_str().unwrap().to_owned();
+            let kind = word(&manifest["kind"]);
+            let name = format!("{kind}/{}", word(&manifest["metadata"]["name"]));
+            let text = text.to_owned();
+            (name, Rendered { manifest, text })
+        })
+        .collect();
+    documents.sort_by(|(one, _), (other, _)| one.cmp(other));
+    documents
+}
+
+fn manifest<'a>(of: &'a [(String, Rendered)], name: &str) -> &'a Value {
+    let found = of.iter().find(|(it, _)| it == name);
+    &found.unwrap_or_else(|| panic!("no {name}")).1.manifest
+}
+
+#[test]
+#[ignore = "needs Helm and kubernetes-validate, which tests/run installs"]
+fn the_chart_is_right_by_helm_and_by_the_schemas_of_kubernetes() {
+    let one = [
+        "ConfigMap/calls",
+        "PodDisruptionBudget/calls",
+        "Service/calls",
+        "StatefulSet/calls",
+    ];
+    let fleet = [
+        "ConfigMap/calls",
+        "ConfigMap/calls-init",
+        "Job/calls-init",
+        "PodDisruptionBudget/calls",
+        "ScaledObject/calls",
+        "Service/calls",
+        "ServiceMonitor/calls",
+        "StatefulSet/calls",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (values, names) in [(&ONE[..], &one[..]), (&FLEET[..], &fleet[..])] {
+        let lint = helm(&[&["lint", "--strict", "."][..], values].concat());
+        assert!(lint.status.success(), "{}", said(&lint));
+        let documents = rendered(values);
+        let made: Vec<&str> = documents.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(made, names);
+        // Custom resources have no schema there.
+        let known = documents
+            .iter()
+            .filter(|(name, _)| !name.starts_with("Scaled") && !name.starts_with("ServiceMonitor"));
+        let texts: Vec<&str> = known.map(|(_, of)| of.text.as_str()).collect();
+        let path = folder.path().join("chart.yaml");
+        let text = texts.join("---\n");
+        std::fs::write(&path, &text).unwrap();
+        let ran = kubernetes_validate(&path);
+        assert!(ran.status.success(), "{values:?}: {}", said(&ran));
+        std::fs::write(&path, text.replace("runAsNonRoot:", "runAsNonRot:")).unwrap();
+        let ran = kubernetes_validate(&path);
+        assert!(!ran.status.success(), "{values:?}: the judge judges");
+    }
+    let wrong = helm(&[
+        "lint",
+        "--strict",
+        ".",
+        "-f",
+        "examples/one.yaml",
+        "--set",
+        "replica=1",
+    ]);
+    assert!(!wrong.status.success(), "the judge judges");
+}
+
+#[test]
+#[ignore = "needs Helm, which tests/run installs"]
+fn the_chart_gives_the_program_a_command_and_a_configuration_that_it_knows() {
+    let one = rendered(&ONE);
+    let fleet = rendered(&FLEET);
+    for (of, name, begins) in [
+        (&one, "StatefulSet/calls", ["run", "--follow"]),
+        (&fleet, "StatefulSet/calls", ["run", "--follow"]),
+        (&fleet, "Job/calls-init", ["cluster", "init"]),
+    ] {
+        let container = &manifest(of, name)["spec"]["template"]["spec"]["containers"][0];
+        let command: Vec<String> = serde_json::from_value(container["args"].clone()).unwrap();
+        assert_eq!(command[..2], begins);
+        assert_known(command);
+    }
+    for (of, name) in [
+        (&one, "ConfigMap/calls"),
+        (&fleet, "ConfigMap/calls"),
+        (&fleet, "ConfigMap/calls-init"),
+    ] {
+        let config = &manifest(of, name)["data"]["config.yaml"];
+        let config = config.as_str().unwrap();
+        let ran = validate(config);
+        assert!(ran.status.success(), "{name}: {}", said(&ran));
+        let ran = validate(&config.replace("type: s3", "type: s4"));
+        assert!(!ran.status.success(), "{name}: the judge judges");
+    }
+}
+
+#[test]
+#[ignore = "needs Helm, which tests/run installs"]
+fn the_chart_refuses_values_that_make_no_export_or_several() {
+    let one = |set: &'static str| [&ONE[..], &["--set", set]].concat();
+    let fleet = |set: &'static str| [&FLEET[..], &["--set", set]].concat();
+    for (values, reason) in [
+        (vec![], "config.sources or config.sinks is missing"),
+        (one("replicas=3"), "needs `config.cluster`"),
+        (one("keda.enabled=true"), "needs `config.cluster`"),
+        (fleet("keda.minReplicas=0"), "keda.minReplicas"),
+        (fleet("keda.minReplicas=7"), "above keda.maxReplicas"),
+        (fleet("config.cluster.node=a"), "config.cluster.node"),
+        (one("config.data_dir=/elsewhere"), "config.data_dir"),
+        (one("secret_name=a"), "secret_name is not allowed"),
+    ] {
+        let ran = template(&values);
+        assert!(!ran.status.success(), "{values:?}");
+        assert!(said(&ran).contains(reason), "{values:?}: {}", said(&ran));
+    }
+}
+
+#[test]
+#[ignore = "needs Helm and promtool, which tests/run installs"]
+fn the_chart_scales_a_fleet_by_what_prometheus_can_be_asked() {
+    let fleet = rendered(&FLEET);
+    // Whoever sets the number is one alone.
+    let machines = &manifest(&fleet, "StatefulSet/calls")["spec"]["replicas"];
+    assert!(machines.is_null(), "{machines}");
+    let fixed = ["--set", "keda.enabled=false,replicas=3"];
+    let fixed = rendered(&[&FLEET[..], &fixed].concat());
+    assert_eq!(manifest(&fixed, "StatefulSet/calls")["spec"]["replicas"], 3);
+    let scaled = &manifest(&fleet, "ScaledObject/calls")["spec"];
+    assert_eq!(scaled["scaleTargetRef"]["name"], "calls");
+    let query = scaled["triggers"][0]["metadata"]["query"].as_str().unwrap();
+    assert!(
+        query.contains(r#"recording_host_buffer_size_events{buffer_id="fetches""#),
+        "{query}"
+    );
+    let promtool = std::env::var_os("PROMTOOL").expect("PROMTOOL names none");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rules.yaml");
+    let accepts = |query: &str| {
+        let rule = serde_json::json!({ "record": "waiting", "expr": query });
+        let rules = serde_json::json!({ "groups": [{ "name": "chart", "rules": [rule] }] });
+        std::fs::write(&path, rules.to_string()).unwrap();
+        let ran = Command::new(&promtool)
+            .args(["check", "rules"])
+            .arg(&path)
+            .output();
+        ran.unwrap().status.success()
+    };
+    assert!(accepts(query), "{query}");
+    assert!(!accepts(&query.replace("by (", "by [")), "the judge judges");
 }
 
 #[test]
