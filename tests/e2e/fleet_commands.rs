@@ -6,6 +6,7 @@ use std::{
 };
 
 use genesys_simulator::Settings;
+use recording_host_cluster::Fleet;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -96,14 +97,15 @@ impl Machines {
 
     /// Waits until so many fetches are with the fleet.
     async fn until_fetches(&self, least: u64) {
+        let fleet = Fleet::connect(self.servers.settings("main")).await.unwrap();
         in_time(async {
             loop {
-                let source = &self.status().await["sources"]["calls"];
-                let count = |what: &str| source[what].as_u64().unwrap_or_default();
-                if count("waiting") + count("taken") >= least {
+                let fetches = fleet.fetches().await.unwrap();
+                let calls = fetches.get("calls").copied().unwrap_or_default();
+                if calls.waiting + calls.taken >= least {
                     return;
                 }
-                sleep(Duration::from_millis(50)).await;
+                sleep(Duration::from_millis(20)).await;
             }
         })
         .await;

@@ -1,6 +1,6 @@
 //! `cluster`: makes and shows the fleet that the machines of a configuration are, and has one of them end.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 use recording_host_cluster::{Fleet, NodeRequest, NodeState, StreamState};
@@ -10,6 +10,9 @@ use recording_host_state::fleet::FetchCounts;
 use serde_json::{Value, json};
 
 use super::Done;
+
+/// How long servers that are unavailable are asked again.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Args)]
 pub(super) struct ClusterCommand {
@@ -60,6 +63,10 @@ impl Place {
     fn cluster(&self) -> anyhow::Result<Cluster> {
         let config = crate::load_for(&self.config, SecretScope::Nothing)?;
         let cluster = config.cluster().cloned();
+        let cluster = cluster.map(|mut cluster| {
+            cluster.settings.patience = PATIENCE;
+            cluster
+        });
         cluster.ok_or_else(|| {
             anyhow::anyhow!(
                 "{}: has no `cluster`, so that this machine does all by itself; docs/scale.md says how it becomes part of a fleet",
@@ -119,7 +126,12 @@ pub(super) async fn check(config: &Config) -> Option<CheckFinding> {
 
 async fn init(cluster: &Cluster) -> anyhow::Result<Done> {
     let fleet = Fleet::connect(cluster.settings.clone()).await?;
+    let before = fleet.problems().await?;
     fleet.init().await?;
+    // Of a fleet that somebody uses, one with other settings than these.
+    for changed in before {
+        println!("changed: {changed}");
+    }
     for stream in fleet.streams().await? {
         println!("{}", stream_line(&stream));
     }

@@ -28,6 +28,7 @@ mod notify;
 mod overlap;
 mod parse;
 mod path;
+mod routes;
 mod samples;
 mod schema;
 pub mod secret;
@@ -73,6 +74,7 @@ pub use interval::interval;
 use notify::NotifierConfig;
 use parse::{parse, parse_typed};
 use path::{check_folder, check_path};
+use routes::check_routes;
 pub use samples::{Expectation, Sample};
 pub use schema::schema;
 pub use secret_scope::SecretScope;
@@ -159,32 +161,6 @@ fn key(at: impl Into<String>, reason: impl ToString) -> ConfigError {
         at: at.into(),
         reason: reason.to_string(),
     }
-}
-
-/// Refuses a source that no sink takes, and conditions on fields that the privacy of their source takes out.
-fn check_routes(
-    sources: &BTreeMap<String, (ComponentOrigin, SourceConfig)>,
-    sinks: &BTreeMap<String, SinkConfig>,
-) -> Result<(), ConfigError> {
-    for (name, (_, source)) in sources {
-        for sink in sinks.values().filter(|sink| sink.takes(name)) {
-            if let Some((path, field)) = sink.blind(&source.privacy) {
-                return Err(key(
-                    format!("{}.condition.{path}", sink.at()),
-                    format!(
-                        "`sources.{name}.privacy` takes `{field}` out before sinks are chosen; leave out one of them"
-                    ),
-                ));
-            }
-        }
-        if !sinks.values().any(|sink| sink.takes(name)) {
-            return Err(key(
-                "sinks",
-                format!("no sink takes the source `{name}`; name it in a sink's `inputs`"),
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// The `type` of everything in some tables of the configuration, by its key.

@@ -160,7 +160,6 @@ impl Engine {
                 .await?;
             self.write_some_results(&mut results, &mut tasks);
             let idle = tasks.is_empty() && in_flight.is_idle();
-            self.publish_missing(&mut in_flight).await?;
             if upkeep.is_due(self.clock.elapsed()) || idle {
                 self.complete_and_file(&mut upkeep, &mut in_flight, now)
                     .await?;
@@ -274,6 +273,7 @@ impl Engine {
             self.form_fetches(in_flight, now).await?;
             self.adjust_fetches(in_flight, now);
         }
+        self.publish_missing(in_flight).await?;
         self.await_report(tasks).await?;
         self.probe_sinks(in_flight, &mut tasks.probes, now);
         self.backfill_sinks(in_flight, &mut tasks.backfills, now)

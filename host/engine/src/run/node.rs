@@ -95,10 +95,7 @@ impl Engine {
         let mut reported = Instant::now();
         loop {
             let now = self.clock.now();
-            if reported.elapsed() >= REPORT {
-                reported = Instant::now();
-                self.report_activity(&in_flight);
-            }
+            reported = self.report_in_time(reported, &in_flight);
             if tasks.is_empty() && results.is_empty() {
                 in_flight.held.lost.clear();
             }
@@ -112,13 +109,8 @@ impl Engine {
                 .await?;
             self.write_some_results(&mut results, &mut tasks);
             self.hand_in(consumer, &mut in_flight).await?;
-            let drains = *self.drain.borrow();
-            if drains {
-                self.take_no_more(consumer, &mut tasks).await?;
-            } else {
-                self.take_fetches(consumer, &in_flight, &mut tasks);
-            }
-            if drains && in_flight.held.held.is_empty() {
+            self.take_fetches(consumer, &in_flight, &mut tasks).await?;
+            if *self.drain.borrow() && in_flight.held.held.is_empty() {
                 return Ok(());
             }
             let wait = self.wait_until(in_flight.next_due(now));
@@ -158,6 +150,15 @@ impl Engine {
         }
     }
 
+    /// Tells what is under way if it was told long ago; returns when it was told last.
+    fn report_in_time(&self, reported: Instant, in_flight: &InFlight) -> Instant {
+        if reported.elapsed() < REPORT {
+            return reported;
+        }
+        self.report_activity(in_flight);
+        Instant::now()
+    }
+
     /// Gives all fetches back but one that has come back: the results that were under way for it would count as
     /// those of now.
     async fn start_over(
@@ -192,19 +193,23 @@ impl Engine {
         Ok(in_flight)
     }
 
-    /// Waits for another fetch, if there is room for one.
-    fn take_fetches(
+    /// Waits for another fetch, if there is room for one and the node does not drain.
+    async fn take_fetches(
         &self,
         consumer: &Arc<dyn FetchConsumer>,
         in_flight: &InFlight,
         tasks: &mut Tasks,
-    ) {
+    ) -> Result<(), RunError> {
+        if *self.drain.borrow() {
+            return self.take_no_more(consumer, tasks).await;
+        }
         let most = in_flight.fetches.limit();
         let full = in_flight.held.held.len() >= most;
         if !full && tasks.taking.is_empty() {
             let consumer = Arc::clone(consumer);
             tasks.taking.spawn(async move { consumer.take().await });
         }
+        Ok(())
     }
 
     /// Compares the sinks of this node with those that a fetch is for. One that cannot be read, or that the leader does

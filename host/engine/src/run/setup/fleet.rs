@@ -12,7 +12,7 @@ use crate::{
     recover::ReceiptOwnership,
     run::{FleetRole, RunError, RunReport},
 };
-use recording_host_model::{Error, Events};
+use recording_host_model::{Error, Event, Events};
 use recording_host_state::{
     Journal, JournaledLedger, Queue, QueueError,
     fleet::{FetchConsumer, FetchPublisher, FleetMember, Leadership},
@@ -294,6 +294,10 @@ impl Pipeline {
         let ledger = JournaledLedger::follow_in(&self.data_dir, export, journal).await?;
         loop {
             ledger.catch_up().await?;
+            if self.events.has_subscribers() {
+                let progress = ledger.progress().await?;
+                self.events.emit(|| Event::Progress(progress));
+            }
             if known.borrow().is_none() {
                 let label = ledger.meta(LABEL).await?;
                 known.send_if_modified(|known| {
