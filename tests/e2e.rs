@@ -47,6 +47,8 @@ mod faults;
 mod fleet;
 #[path = "e2e/fleet_commands.rs"]
 mod fleet_commands;
+#[path = "e2e/fleet_kills.rs"]
+mod fleet_kills;
 #[path = "e2e/follow.rs"]
 mod follow;
 #[path = "e2e/foreign_source.rs"]

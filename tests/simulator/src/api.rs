@@ -20,6 +20,7 @@ use hyper::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+pub use batch::Batches;
 pub(crate) use batch::Jobs;
 pub(crate) use jobs::Searches;
 pub(crate) use retention::orphan;

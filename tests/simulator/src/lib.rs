@@ -28,6 +28,7 @@ mod time;
 
 use std::time::Duration;
 
+pub use api::Batches;
 pub use faults::{Faults, FaultsError};
 pub use organization::{
     Conversation, Given, MediaType, Organization, Recording, RecordingKind, State,

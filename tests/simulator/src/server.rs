@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    Conversation, Given, Organization, Recording, Settings, State,
+    Batches, Conversation, Given, Organization, Recording, Settings, State,
     api::{Jobs, Searches, Tokens, exports::Exports, media::Transcodes},
     faults::Chance,
     http::Reply,
@@ -305,6 +305,12 @@ impl Simulator {
         stats.struck = self.world.chance.struck();
         stats.faults = stats.struck.values().sum();
         stats
+    }
+
+    /// The batch jobs so far.
+    #[must_use]
+    pub fn batches(&self) -> Batches {
+        self.world.jobs.count()
     }
 
     /// The simulated time.

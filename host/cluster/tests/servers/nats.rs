@@ -1,11 +1,11 @@
-//! NATS servers as processes of their own, and a proxy that stalls.
+//! NATS servers as processes of their own, and a proxy that stalls, cuts and slows down.
 
 use std::{
     net::TcpListener as Port,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU16, Ordering},
     },
     time::Duration,
@@ -14,8 +14,13 @@ use std::{
 use recording_host_cluster::{Fleet, FleetSettings, Storage};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
     sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep_until},
 };
 
 /// The program, which `tests/run` installs.
@@ -62,7 +67,7 @@ impl Servers {
             ports: ports[..count].to_vec(),
             processes: (0..count).map(|_| None).collect(),
         };
-        (0..count).for_each(|number| servers.restart(number));
+        servers.start_again();
         servers
     }
 
@@ -88,6 +93,20 @@ impl Servers {
         if let Some(mut child) = self.processes[number].take() {
             child.kill().unwrap();
             child.wait().unwrap();
+        }
+    }
+
+    /// Kills all of them.
+    pub(crate) fn stop(&mut self) {
+        (0..self.count()).for_each(|number| self.kill(number));
+    }
+
+    /// Starts all of them that were killed.
+    pub(crate) fn start_again(&mut self) {
+        for number in 0..self.count() {
+            if self.processes[number].is_none() {
+                self.restart(number);
+            }
         }
     }
 
@@ -135,7 +154,7 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        (0..self.count()).for_each(|number| self.kill(number));
+        self.stop();
     }
 }
 
@@ -157,39 +176,65 @@ fn config(number: usize, ports: &[u16], routes: &[u16], folder: &Path, text: &st
     text
 }
 
-/// A way to a server on which nothing passes while it is stalled; connections stay open meanwhile.
+/// What passes a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passage {
+    Open,
+    /// Nothing; connections stay open.
+    Stalled,
+    /// Nothing; connections are reset, and so is each new one.
+    Cut,
+}
+
+/// A way to a server on which nothing passes while it is stalled or cut.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
-    stalled: watch::Sender<bool>,
+    passage: watch::Sender<Passage>,
     task: tokio::task::JoinHandle<()>,
 }
 
+#[allow(dead_code, reason = "not every test program cuts or slows down")]
 impl Proxy {
     pub(crate) async fn to(port: u16) -> Self {
+        Self::with(port, None).await
+    }
+
+    /// One that passes so many bytes a second of what the server sends, on all connections together.
+    pub(crate) async fn slow(port: u16, bytes_per_second: u64) -> Self {
+        Self::with(port, Some(Arc::new(Pace::new(bytes_per_second)))).await
+    }
+
+    async fn with(port: u16, pace: Option<Arc<Pace>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
-        let (stalled, state) = watch::channel(false);
-        let state = Arc::new(state);
+        let (passage, state) = watch::channel(Passage::Open);
         let task = tokio::spawn(async move {
+            // They end with this task.
+            let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else {
-                    continue;
-                };
-                let (from_client, to_client) = client.into_split();
-                let (from_server, to_server) = server.into_split();
-                tokio::spawn(pass(from_client, to_server, (*state).clone()));
-                tokio::spawn(pass(from_server, to_client, (*state).clone()));
+                let (state, pace) = (state.clone(), pace.clone());
+                connections.spawn(connect(client, port, state, pace));
+                while connections.try_join_next().is_some() {}
             }
         });
         Proxy {
             port: own,
-            stalled,
+            passage,
             task,
         }
     }
 
     pub(crate) fn stall(&self, stalled: bool) {
-        self.stalled.send_replace(stalled);
+        self.turn(stalled, Passage::Stalled);
+    }
+
+    pub(crate) fn cut(&self, cut: bool) {
+        self.turn(cut, Passage::Cut);
+    }
+
+    fn turn(&self, on: bool, passage: Passage) {
+        self.passage
+            .send_replace(if on { passage } else { Passage::Open });
     }
 }
 
@@ -199,18 +244,72 @@ impl Drop for Proxy {
     }
 }
 
+/// When the next bytes may pass.
+struct Pace {
+    bytes_per_second: u64,
+    next: Mutex<Instant>,
+}
+
+impl Pace {
+    fn new(bytes_per_second: u64) -> Self {
+        Pace {
+            bytes_per_second,
+            next: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Waits until so many bytes may have passed.
+    async fn pass(&self, bytes: usize) {
+        let takes = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
+        let until = {
+            let mut next = self.next.lock().unwrap();
+            *next = Instant::now().max(*next) + takes;
+            *next
+        };
+        sleep_until(until).await;
+    }
+}
+
+/// One connection, until both ends close it or it is cut.
+async fn connect(
+    mut client: TcpStream,
+    port: u16,
+    mut passage: watch::Receiver<Passage>,
+    pace: Option<Arc<Pace>>,
+) {
+    let is_cut = *passage.borrow() == Passage::Cut;
+    if !is_cut && let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await {
+        let (from_client, to_client) = client.split();
+        let (from_server, to_server) = server.split();
+        let there = pass(from_client, to_server, passage.clone(), None);
+        let back = pass(from_server, to_client, passage.clone(), pace);
+        tokio::select! {
+            _ = async { tokio::join!(there, back) } => return,
+            _ = passage.wait_for(|it| *it == Passage::Cut) => {}
+        }
+    }
+    // Reset instead of closed in order.
+    client.set_zero_linger().unwrap();
+}
+
 async fn pass(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
-    mut stalled: watch::Receiver<bool>,
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    mut passage: watch::Receiver<Passage>,
+    pace: Option<Arc<Pace>>,
 ) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        if stalled.wait_for(|it| !it).await.is_err() {
+        if passage.wait_for(|it| *it == Passage::Open).await.is_err() {
             return;
+        }
+        if let Some(pace) = &pace {
+            pace.pass(length).await;
         }
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }
     }
+    // Whoever is gone needs no end.
+    let _ = to.shutdown().await;
 }

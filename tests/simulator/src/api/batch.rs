@@ -4,7 +4,10 @@ mod progress;
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use hyper::StatusCode;
@@ -71,6 +74,19 @@ struct Item {
 #[derive(Default)]
 pub(crate) struct Jobs {
     kept: Mutex<(u64, HashMap<u64, Job>)>,
+    /// Those whose submission was answered, but not in full.
+    unheard: AtomicU64,
+}
+
+/// The batch jobs of a simulator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batches {
+    /// Those that were taken on.
+    pub submitted: u64,
+    /// Those of which a fault has cut the answer with the job's id: whoever submitted it has to do so again.
+    pub unheard: u64,
+    /// Those that a fault keeps from ever being done.
+    pub stuck: u64,
 }
 
 #[derive(Clone)]
@@ -90,6 +106,22 @@ impl Jobs {
         jobs.retain(|_, old| old.created + KEPT > job.created);
         jobs.insert(*serial, job);
         *serial
+    }
+
+    /// Notes that the answer to a submission was cut.
+    pub(crate) fn note_unheard(&self) {
+        self.unheard.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> Batches {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let stuck = kept.1.values().filter(|job| job.course.is_stuck());
+        Batches {
+            submitted: kept.0,
+            unheard: self.unheard.load(Ordering::Relaxed),
+            stuck: stuck.count() as u64,
+        }
     }
 
     /// How many have been submitted since an instant.

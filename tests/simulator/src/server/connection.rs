@@ -36,6 +36,9 @@ const BODY: usize = 512_000;
 /// Where the simulator gives its time: no path of the vendor's.
 pub(super) const CLOCK: &str = "/simulator/clock";
 
+/// The kind of request that submits a batch job.
+const SUBMISSION: &str = "POST /api/v2/recording/batchrequests";
+
 /// Serves a connection until its client, a fault or the closing of its port ends it.
 pub(super) async fn serve(
     stream: TcpStream,
@@ -108,8 +111,9 @@ async fn respond(
         Origin::Login => format!("{} login {}", request.method, request.path),
         Origin::Media => format!("{} media", request.method),
     };
+    let submission = kind == SUBMISSION && reply.status().is_success();
     world.count(kind, &reply, reason);
-    Ok(sent(world, origin, reply))
+    Ok(sent(world, origin, submission, reply))
 }
 
 /// The origin that answers a request to a port: the vendor's SDKs log in at the API's address, and all
@@ -184,7 +188,7 @@ async fn login_down(world: &World, port: Origin) -> Option<Interruption> {
 }
 
 /// The answer as it is sent: the API's and the log-in's may be cut, and any may trickle.
-fn sent(world: &World, origin: Origin, mut reply: Reply) -> Reply {
+fn sent(world: &World, origin: Origin, submission: bool, mut reply: Reply) -> Reply {
     let mut shape = Shape::default();
     if matches!(origin, Origin::Api | Origin::Login)
         && let Some(length) = reply
@@ -195,6 +199,9 @@ fn sent(world: &World, origin: Origin, mut reply: Reply) -> Reply {
     {
         if let Some(mut rng) = world.chance.strikes(Fault::CutAnswer) {
             shape.cut = Some(rng.below(length));
+            if submission {
+                world.jobs.note_unheard();
+            }
         }
         set(&mut reply, "content-length", &length.to_string());
     }

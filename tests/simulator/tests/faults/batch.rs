@@ -6,9 +6,9 @@ use std::{
 };
 
 use genesys_simulator::{Faults, Given, Settings};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Harness, settings};
+use crate::support::{BATCHES, Harness, settings};
 
 /// A center with these faults, whose jobs take a while.
 async fn slow(faults: &str) -> Harness {
@@ -78,6 +78,26 @@ async fn stuck_job_never_completes() {
     let answer = center.get(&uri).await.json();
     assert_eq!(answer["status"], "InProgress");
     assert!(counts(&answer).1 < all(&center));
+}
+
+#[tokio::test]
+async fn batches_are_counted_with_those_that_faults_cost() {
+    let center = Harness::with("stuck_job=0.5,cut_answer=0.5").await;
+    let conversation = &center.simulator.organization().conversation(0).id;
+    let body = json!({ "batchDownloadRequestList": [{ "conversationId": conversation }] });
+    let mut unheard = 0;
+    for _ in 0..30 {
+        let answer = center.post(BATCHES, &body).await;
+        unheard += u64::from(!answer.complete());
+    }
+    // What is refused is no batch, and cutting the answer costs none.
+    for _ in 0..5 {
+        center.post(BATCHES, &json!({})).await;
+    }
+    let batches = center.simulator.batches();
+    assert_eq!((batches.submitted, batches.unheard), (30, unheard));
+    assert_eq!(batches.stuck, center.struck("stuck_job"));
+    assert!(unheard > 5 && batches.stuck > 5, "{batches:?}");
 }
 
 #[tokio::test]

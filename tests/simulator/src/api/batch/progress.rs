@@ -43,6 +43,11 @@ impl Course {
         }
     }
 
+    /// Returns true if it is never done.
+    pub(super) fn is_stuck(self) -> bool {
+        self.length.is_none()
+    }
+
     /// Returns true if it is done at this age (ms).
     pub(super) fn finished(self, age: u64) -> bool {
         self.length.is_some_and(|length| age >= length)

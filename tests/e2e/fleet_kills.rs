@@ -1,0 +1,220 @@
+//! A fleet of programs on NATS servers, whose processes are killed at random moments and parted from one another,
+//! makes the archive that one undisturbed machine makes. `tests/fleet-kills` runs all of it; the ordinary tests a part.
+
+#[path = "fleet_kills/leads.rs"]
+mod leads;
+#[path = "fleet_kills/site.rs"]
+mod site;
+#[path = "fleet_kills/storm.rs"]
+mod storm;
+#[path = "fleet_kills/throughput.rs"]
+mod throughput;
+
+use std::time::{Duration, Instant};
+
+use genesys_simulator::{Faults, Settings};
+
+use crate::{
+    crashes::{Files, TestSink, patient, proven},
+    support::{self, Harness},
+};
+use site::{Site, Work};
+use storm::Storm;
+
+/// How many programs there are.
+const PROGRAMS: usize = 4;
+/// The conversations of a fetch, at most.
+const FETCH: u64 = 100;
+/// How often each fault strikes, where it can.
+const FAULTS: f64 = 0.03;
+
+/// A number that an environment variable gives.
+fn given(name: &str, otherwise: u64) -> u64 {
+    let text = std::env::var(name).ok();
+    text.map_or(otherwise, |text| {
+        let number = text.parse();
+        number.unwrap_or_else(|_| panic!("{name} is no number: {text}"))
+    })
+}
+
+/// How much is done to a fleet.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    conversations: u64,
+    kills: u64,
+    partitions: u64,
+    /// Fetches that are in progress at once.
+    at_once: u64,
+}
+
+impl Plan {
+    fn given(otherwise: Plan) -> Self {
+        Plan {
+            conversations: given("FLEET_CONVERSATIONS", otherwise.conversations),
+            kills: given("FLEET_KILLS", otherwise.kills),
+            partitions: given("FLEET_PARTITIONS", otherwise.partitions),
+            ..otherwise
+        }
+    }
+
+    /// How long a job takes: the vendor's jobs are what the export waits for, until everything was done to it.
+    fn job_time(&self) -> Duration {
+        let disturbed = storm::MEAN_PAUSE * u32::try_from(self.kills + self.partitions).unwrap();
+        let rounds = self.conversations.div_ceil(FETCH * self.at_once);
+        disturbed.div_f64(rounds as f64)
+    }
+}
+
+fn settings(conversations: u64) -> Settings {
+    Settings {
+        conversations,
+        seed: 17,
+        // Many files and few bytes.
+        mean_call: Duration::from_secs(4),
+        analytics_job_time: Duration::from_secs(5),
+        ..Settings::default()
+    }
+}
+
+/// What one undisturbed machine makes of a contact center without faults, and the batch jobs that it takes.
+async fn calm(settings: Settings) -> (Files, u64) {
+    let harness = Harness::start(settings).await;
+    support::export(patient(harness.config())).await;
+    let submitted = harness.simulator.batches().submitted;
+    (support::files(&harness.output()), submitted)
+}
+
+/// Nothing is missing, nothing is there twice, and hardly anything was asked of the vendor twice: `again` batch jobs
+/// besides those that faults of the vendor cost.
+async fn nothing_lost(site: &Site, wanted: &Files, fewest: u64, again: u64) {
+    let harness = &site.harness;
+    let earlier = proven(harness, &TestSink::Folder, site.config(), wanted).await;
+    let path = harness.write(site.config()).display().to_string();
+    let verified = harness.run_program(&["verify", "--full", "--config", &path]);
+    let verified = verified.await;
+    let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert_eq!(verified.status.code(), Some(0), "{said}");
+    let (stats, batches) = (harness.simulator.stats(), harness.simulator.batches());
+    let calls: u64 = stats.requests.values().sum();
+    println!(
+        "{} batch jobs, {fewest} are the fewest; {} of them never end, of {} the id was lost; {calls} calls, {} refused with 429; {earlier} rows of earlier attempts",
+        batches.submitted, batches.stuck, batches.unheard, stats.refused
+    );
+    assert!(
+        stats.refused * 1000 <= calls,
+        "{} of {calls} calls were refused",
+        stats.refused
+    );
+    // One that never ends may be divided in two.
+    let by_faults = 2 * batches.stuck + batches.unheard;
+    let most = (fewest as f64 * 1.02) as u64 + again + by_faults;
+    assert!(
+        batches.submitted <= most,
+        "{} batch jobs, {most} at most",
+        batches.submitted
+    );
+}
+
+/// An export during which processes are killed, and parted from one another.
+async fn through_kills(plan: Plan) {
+    let seed = given("FLEET_SEED", 1);
+    let settings = settings(plan.conversations);
+    let (wanted, fewest) = calm(settings.clone()).await;
+    let work = Work {
+        job_time: plan.job_time(),
+        at_once: plan.at_once,
+    };
+    let faulty = Settings {
+        faults: Faults::all(FAULTS),
+        fault_seed: Some(seed),
+        ..settings
+    };
+    let mut site = Site::start(faulty, work, PROGRAMS).await;
+    let report = Storm::new(seed, plan.kills, plan.partitions)
+        .rage(&mut site)
+        .await;
+    println!("{report}");
+    assert_eq!(
+        (report.kills(), report.partitions()),
+        (plan.kills, plan.partitions),
+        "the export ended before all was done to it: give it more conversations, or slower jobs"
+    );
+    nothing_lost(&site, &wanted, fewest, plan.kills).await;
+}
+
+/// An export during which all servers are away for a while.
+async fn through_an_outage(conversations: u64, away: Duration) {
+    let settings = settings(conversations);
+    let (wanted, fewest) = calm(settings.clone()).await;
+    let work = Work {
+        job_time: Duration::from_secs(10),
+        at_once: 4,
+    };
+    let mut site = Site::start(settings, work, 2).await;
+    let submitted = |site: &Site| site.harness.simulator.batches().submitted;
+    site.until(|site| submitted(site) > fewest / 4).await;
+    site.servers.stop();
+    site.rest(away).await;
+    let (during, again) = (submitted(&site), Instant::now());
+    assert!(
+        !site.any_ended(),
+        "the export ended while the servers were away"
+    );
+    site.servers.start_again();
+    site.until(|site| submitted(site) > during || site.any_ended())
+        .await;
+    println!(
+        "servers away for {} s: the next batch job {:.1} s after they were back",
+        away.as_secs(),
+        again.elapsed().as_secs_f64()
+    );
+    site.until(Site::all_ended).await;
+    nothing_lost(&site, &wanted, fewest, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs NATS servers, which tests/run installs"]
+async fn a_fleet_whose_processes_are_killed_loses_nothing_and_does_nothing_twice() {
+    through_kills(Plan::given(Plan {
+        conversations: 1500,
+        kills: 10,
+        partitions: 2,
+        at_once: 4,
+    }))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs NATS servers, which tests/run installs"]
+async fn a_fleet_whose_servers_were_away_goes_on_by_itself() {
+    through_an_outage(800, Duration::from_secs(given("FLEET_OUTAGE", 20))).await;
+}
+
+/// The same at full size, and what four machines bring.
+mod a_hundred_kills_of_a_fleet {
+    use super::{Duration, Plan, given, through_an_outage, through_kills, throughput};
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "takes half an hour; tests/fleet-kills runs it"]
+    async fn and_twenty_partitions_lose_nothing_and_do_nothing_twice() {
+        through_kills(Plan::given(Plan {
+            conversations: 20_000,
+            kills: 100,
+            partitions: 20,
+            at_once: 8,
+        }))
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "takes minutes; tests/fleet-kills runs it"]
+    async fn minutes_without_servers_are_waited_out() {
+        through_an_outage(800, Duration::from_secs(given("FLEET_OUTAGE", 300))).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "takes minutes; tests/fleet-kills runs it"]
+    async fn four_machines_bring_more_than_one() {
+        throughput::compare(given("FLEET_MEDIA", 4000)).await;
+    }
+}

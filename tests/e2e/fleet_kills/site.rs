@@ -1,0 +1,265 @@
+//! Programs and NATS servers as processes of this machine, with a proxy between each program and each server.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::Child,
+    time::{Duration, Instant},
+};
+
+use genesys_simulator::Settings;
+use recording_host_cluster::Fleet;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::{
+    crashes::patient,
+    fleet::nats::{Proxy, Servers},
+    support::Harness,
+};
+
+/// How many servers there are; each has everything.
+const SERVERS: usize = 3;
+/// How often it is looked whether a process has ended.
+pub(super) const LOOK: Duration = Duration::from_millis(50);
+/// No export takes as long as this without anything happening.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// How the work of an export is paced.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Work {
+    /// How long a batch job of the vendor takes.
+    pub(super) job_time: Duration,
+    /// Fetches that are in progress at once.
+    pub(super) at_once: u64,
+}
+
+/// A program, and its ways to the servers.
+pub(super) struct Machine {
+    pub(super) name: String,
+    pub(super) links: Vec<Proxy>,
+    pub(super) started: Instant,
+    /// The exit code, once it has ended by itself.
+    pub(super) ended: Option<i32>,
+    folder: PathBuf,
+    environment: Vec<(&'static str, String)>,
+    child: Option<Child>,
+}
+
+impl Machine {
+    fn config(&self) -> PathBuf {
+        self.folder.join(format!("{}.yaml", self.name))
+    }
+
+    fn log(&self) -> PathBuf {
+        let folder = std::env::var_os("FLEET_LOGS").map(PathBuf::from);
+        let folder = folder.unwrap_or_else(|| self.folder.clone());
+        folder.join(format!("{}.log", self.name))
+    }
+
+    fn start(&mut self, harness: &Harness) {
+        let log = File::options().create(true).append(true).open(self.log());
+        let log = log.unwrap();
+        let mut program = harness.program();
+        program.args(["run", "--config"]).arg(self.config());
+        program.envs(self.environment.iter().cloned());
+        program.stdout(log.try_clone().unwrap()).stderr(log);
+        self.child = Some(program.spawn().unwrap());
+        self.started = Instant::now();
+    }
+
+    /// Kills it as `kill -9` does.
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Notes if it has ended.
+    fn look(&mut self) {
+        let Some(child) = &mut self.child else { return };
+        if let Some(status) = child.try_wait().unwrap() {
+            self.child = None;
+            self.ended = Some(status.code().unwrap_or(-1));
+        }
+    }
+
+    /// The last lines that it has printed.
+    fn last_lines(&self) -> String {
+        let text = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A contact center, the servers, and the programs that export it together.
+pub(super) struct Site {
+    pub(super) harness: Harness,
+    pub(super) servers: Servers,
+    pub(super) machines: Vec<Machine>,
+    /// A connection that no proxy is on.
+    pub(super) fleet: Fleet,
+    config: Value,
+}
+
+impl Site {
+    /// Starts all of it in real time: leases and shared rates have no other.
+    pub(super) async fn start(mut settings: Settings, work: Work, programs: usize) -> Self {
+        settings.job_time = work.job_time;
+        let harness = Harness::fast(settings, 1.0).await;
+        let config = paced(&harness, work);
+        let environment = vec![Vec::new(); programs];
+        Self::of(harness, config, environment).await
+    }
+
+    /// Starts a program for each environment.
+    pub(super) async fn of(
+        harness: Harness,
+        config: Value,
+        environments: Vec<Vec<(&'static str, String)>>,
+    ) -> Self {
+        let servers = Servers::start(SERVERS);
+        let mut machines = Vec::new();
+        for (number, environment) in environments.into_iter().enumerate() {
+            let name = format!("machine-{number}");
+            let mut links = Vec::new();
+            for port in &servers.ports {
+                links.push(Proxy::to(*port).await);
+            }
+            let ports: Vec<u16> = links.iter().map(|link| link.port).collect();
+            let mut own = config.clone();
+            own["data_dir"] = json!(harness.folder.path().join(format!("data-{number}")));
+            own["cluster"] = cluster(&name, &ports);
+            let machine = Machine {
+                name,
+                links,
+                started: Instant::now(),
+                ended: None,
+                folder: harness.folder.path().to_owned(),
+                environment,
+                child: None,
+            };
+            write(&machine.config(), &own);
+            machines.push(machine);
+        }
+        init(&harness, &machines[0]).await;
+        let fleet = Fleet::connect(servers.settings("main")).await.unwrap();
+        let mut site = Site {
+            harness,
+            servers,
+            machines,
+            fleet,
+            config,
+        };
+        for machine in &mut site.machines {
+            machine.start(&site.harness);
+        }
+        site
+    }
+
+    /// The configuration, without what only a machine of the fleet needs.
+    pub(super) fn config(&self) -> &Value {
+        &self.config
+    }
+
+    /// Kills a program, and starts it again.
+    pub(super) fn kill(&mut self, number: usize) {
+        self.machines[number].kill();
+        self.machines[number].start(&self.harness);
+    }
+
+    /// Notes which programs have ended; fails if one has not done so in order.
+    pub(super) fn look(&mut self) {
+        self.machines.iter_mut().for_each(Machine::look);
+        let wrong = |machine: &&Machine| !matches!(machine.ended, None | Some(0 | 3));
+        if let Some(machine) = self.machines.iter().find(wrong) {
+            panic!(
+                "{} ended with code {:?}:\n{}",
+                machine.name,
+                machine.ended,
+                machine.last_lines()
+            );
+        }
+    }
+
+    pub(super) fn any_ended(&self) -> bool {
+        self.machines.iter().any(|machine| machine.ended.is_some())
+    }
+
+    pub(super) fn all_ended(&self) -> bool {
+        self.machines.iter().all(|machine| machine.ended.is_some())
+    }
+
+    /// Waits for what comes as long as the programs go on.
+    pub(super) async fn until(&mut self, mut has_come: impl FnMut(&Site) -> bool) {
+        let began = Instant::now();
+        loop {
+            self.look();
+            if has_come(self) {
+                return;
+            }
+            self.check_time(began);
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Lets some time pass.
+    pub(super) async fn rest(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        self.until(|_| Instant::now() >= until).await;
+    }
+
+    /// Fails with what the programs say if they have had all the time that they can want.
+    pub(super) fn check_time(&self, since: Instant) {
+        if since.elapsed() > PATIENCE {
+            let said = self.machines.iter().map(|machine| {
+                let (name, ended) = (&machine.name, machine.ended);
+                format!("{name} ({ended:?}):\n{}\n", machine.last_lines())
+            });
+            panic!("the export does not go on:\n{}", said.collect::<String>());
+        }
+    }
+}
+
+/// The configuration of an export that waits for the vendor's jobs.
+fn paced(harness: &Harness, work: Work) -> Value {
+    let mut config = patient(harness.config());
+    // Half as much again is the longest that a job takes, and twice that if it stalls.
+    let longest = 3 * work.job_time.as_secs() + 15;
+    config["sources"]["calls"]["options"]["job_timeout_seconds"] = json!(longest);
+    config["concurrency"] = json!({ "splits": work.at_once, "transfers": 8 });
+    config
+}
+
+fn cluster(node: &str, ports: &[u16]) -> Value {
+    let servers = ports.iter().map(|port| format!("nats://127.0.0.1:{port}"));
+    json!({
+        "type": "nats",
+        "servers": servers.collect::<Vec<_>>(),
+        "name": "main",
+        "node": node,
+        "replicas": SERVERS,
+        "storage": { "work": "64MB", "reports": "256MB", "journal": "512MB", "snapshots": "512MB" },
+    })
+}
+
+fn write(path: &Path, config: &Value) {
+    // JSON is YAML.
+    std::fs::write(path, config.to_string()).unwrap();
+}
+
+/// Makes the streams, as whoever installs a fleet does.
+async fn init(harness: &Harness, machine: &Machine) {
+    let path = machine.config().display().to_string();
+    let made = harness.run_program(&["cluster", "init", "--config", &path]);
+    let made = made.await;
+    let said = String::from_utf8_lossy(&made.stderr).into_owned();
+    assert_eq!(made.status.code(), Some(0), "{said}");
+}
