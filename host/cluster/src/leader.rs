@@ -87,6 +87,15 @@ struct Fence {
     holder: String,
 }
 
+/// Who leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The node's name.
+    pub node: String,
+    /// What no other lease has, of the same node neither.
+    pub id: String,
+}
+
 /// A node that would lead.
 #[derive(Debug)]
 pub struct Candidate {
@@ -120,9 +129,17 @@ impl Candidate {
     /// # Errors
     /// [`ClusterError`].
     pub async fn leader(&self) -> Result<Option<String>, ClusterError> {
+        Ok(self.holder().await?.map(|holder| holder.node))
+    }
+
+    /// Who leads, if anybody does: a node that leads again after its process has ended is another one.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn holder(&self) -> Result<Option<Holder>, ClusterError> {
         let last = self.fleet.last(&self.stream, &self.fence).await?;
         let fence = last.map(|message| read(&message.payload)).transpose()?;
-        Ok(fence.map(|fence| fence.node))
+        Ok(fence.map(|Fence { node, holder, .. }| Holder { node, id: holder }))
     }
 
     /// Waits until this node leads.

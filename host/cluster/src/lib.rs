@@ -38,7 +38,7 @@ pub use connection::Fleet;
 pub use error::ClusterError;
 pub use fetches::{FleetConsumer, FleetPublisher};
 pub use journal::FleetJournal;
-pub use leader::{Candidate, Leader, Queued, SteppedDown, WorkMessage};
+pub use leader::{Candidate, Holder, Leader, Queued, SteppedDown, WorkMessage};
 pub use member::FleetNode;
 pub use nodes::{NodeRequest, NodeState, Presence};
 pub use rate::{FleetRateLimiter, FleetRates, RateLimit, Slot};
