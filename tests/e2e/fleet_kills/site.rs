@@ -25,13 +25,18 @@ pub(super) const LOOK: Duration = Duration::from_millis(50);
 /// No export takes as long as this without anything happening.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
+/// How a program that finds no server ends.
+const UNREACHABLE: &str = "check `servers`, and that they run";
+
 /// How the work of an export is paced.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Work {
-    /// How long a batch job of the vendor takes.
+    /// How long a batch job of the vendor really takes.
     pub(super) job_time: Duration,
     /// Fetches that are in progress at once.
     pub(super) at_once: u64,
+    /// How fast the contact center's time runs.
+    pub(super) speed: f64,
 }
 
 /// A program, and its ways to the servers.
@@ -39,6 +44,8 @@ pub(super) struct Machine {
     pub(super) name: String,
     pub(super) links: Vec<Proxy>,
     pub(super) started: Instant,
+    /// How often it has begun without a server, and ended.
+    pub(super) unreachable: u64,
     /// The exit code, once it has ended by itself.
     pub(super) ended: Option<i32>,
     folder: PathBuf,
@@ -76,12 +83,20 @@ impl Machine {
         }
     }
 
-    /// Notes if it has ended.
-    fn look(&mut self) {
+    /// Notes if it has ended. One that begins while it is parted from all servers says so and ends; then it is started
+    /// again, as a service manager does.
+    fn look(&mut self, harness: &Harness) {
         let Some(child) = &mut self.child else { return };
-        if let Some(status) = child.try_wait().unwrap() {
-            self.child = None;
-            self.ended = Some(status.code().unwrap_or(-1));
+        let Some(status) = child.try_wait().unwrap() else {
+            return;
+        };
+        self.child = None;
+        let code = status.code().unwrap_or(-1);
+        if code == 1 && self.last_lines().ends_with(UNREACHABLE) {
+            self.unreachable += 1;
+            self.start(harness);
+        } else {
+            self.ended = Some(code);
         }
     }
 
@@ -110,10 +125,10 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Starts all of it in real time: leases and shared rates have no other.
+    /// Starts all of it.
     pub(super) async fn start(mut settings: Settings, work: Work, programs: usize) -> Self {
-        settings.job_time = work.job_time;
-        let harness = Harness::fast(settings, 1.0).await;
+        settings.job_time = work.job_time.mul_f64(work.speed);
+        let harness = Harness::fast(settings, work.speed).await;
         let config = paced(&harness, work);
         let environment = vec![Vec::new(); programs];
         Self::of(harness, config, environment).await
@@ -141,6 +156,7 @@ impl Site {
                 name,
                 links,
                 started: Instant::now(),
+                unreachable: 0,
                 ended: None,
                 folder: harness.folder.path().to_owned(),
                 environment,
@@ -177,7 +193,9 @@ impl Site {
 
     /// Notes which programs have ended; fails if one has not done so in order.
     pub(super) fn look(&mut self) {
-        self.machines.iter_mut().for_each(Machine::look);
+        for machine in &mut self.machines {
+            machine.look(&self.harness);
+        }
         let wrong = |machine: &&Machine| !matches!(machine.ended, None | Some(0 | 3));
         if let Some(machine) = self.machines.iter().find(wrong) {
             panic!(
@@ -232,7 +250,7 @@ impl Site {
 fn paced(harness: &Harness, work: Work) -> Value {
     let mut config = patient(harness.config());
     // Half as much again is the longest that a job takes, and twice that if it stalls.
-    let longest = 3 * work.job_time.as_secs() + 15;
+    let longest = 3 * work.job_time.mul_f64(work.speed).as_secs() + 15;
     config["sources"]["calls"]["options"]["job_timeout_seconds"] = json!(longest);
     config["concurrency"] = json!({ "splits": work.at_once, "transfers": 8 });
     config
@@ -258,8 +276,8 @@ fn write(path: &Path, config: &Value) {
 /// Makes the streams, as whoever installs a fleet does.
 async fn init(harness: &Harness, machine: &Machine) {
     let path = machine.config().display().to_string();
-    let made = harness.run_program(&["cluster", "init", "--config", &path]);
-    let made = made.await;
+    let init = ["cluster", "init", "--config", &path];
+    let made = harness.run_program(&init).await;
     let said = String::from_utf8_lossy(&made.stderr).into_owned();
     assert_eq!(made.status.code(), Some(0), "{said}");
 }

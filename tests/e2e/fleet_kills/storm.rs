@@ -58,6 +58,7 @@ pub(super) struct Report {
     struck: BTreeMap<&'static str, u64>,
     take_overs: Vec<Duration>,
     terms: usize,
+    unreachable: u64,
     lasted: Duration,
 }
 
@@ -87,6 +88,7 @@ impl fmt::Display for Report {
             struck,
             take_overs,
             terms,
+            unreachable,
             lasted,
         } = self;
         let seconds = take_overs.iter().map(Duration::as_secs_f64);
@@ -94,7 +96,7 @@ impl fmt::Display for Report {
         seconds.sort_by(f64::total_cmp);
         write!(
             f,
-            "{} kills and {} partitions in {:.0} s: {struck:?}; {terms} terms",
+            "{} kills and {} partitions in {:.0} s: {struck:?}; {terms} terms, {unreachable} starts without a server",
             self.kills(),
             self.partitions(),
             lasted.as_secs_f64(),
@@ -160,6 +162,7 @@ impl Storm {
                 .filter_map(|(at, holder)| leads.taken_over(*at, holder))
                 .collect(),
             terms: leads.count(),
+            unreachable: site.machines.iter().map(|it| it.unreachable).sum(),
             struck: self.struck,
             lasted: began.elapsed(),
         }
