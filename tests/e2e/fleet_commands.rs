@@ -259,40 +259,39 @@ async fn machines_that_are_drained_or_leave_hand_their_work_to_the_others() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a NATS server, which tests/run installs"]
 async fn a_machine_with_another_sink_of_the_same_name_puts_nothing_there_and_says_so() {
-    let mut machines = Machines::new(400).await;
+    let mut machines = Machines::new(1500).await;
     machines.start("a");
-    machines.until_fetches(1).await;
+    machines.until_fetches(5).await;
     let mut other = machines.config("b");
     let elsewhere = machines.harness.folder.path().join("elsewhere");
     other["sinks"]["lake"]["path"] = json!(elsewhere);
-    let path = machines.write("other", &other);
-    let ended = machines
-        .harness
-        .run_program(&["run", "--config", &path])
-        .await;
-    let text = said(&ended);
-    assert_eq!(ended.status.code(), Some(1), "{text}");
-    assert!(
-        text.contains("the sink lake of this machine is in another place"),
-        "{text}"
-    );
-    assert!(media(&files(&elsewhere)).is_empty());
+    let other = machines.write("other", &other);
     let mut reshaped = machines.config("c");
-    reshaped["sinks"]["lake"]["layout"] =
-        json!({ "media": "other/{conversation_id}/{recording_id}" });
-    let path = machines.write("reshaped", &reshaped);
-    let ended = machines
-        .harness
-        .run_program(&["run", "--config", &path])
-        .await;
-    assert!(!ended.status.success());
+    reshaped["sinks"]["lake"]["layout"] = json!("flat");
+    let reshaped = machines.write("reshaped", &reshaped);
+    let harness = &machines.harness;
+    let run = async |path: &str| harness.run_program(&["run", "--config", path]).await;
+    let (other, reshaped) = tokio::join!(run(&other), run(&reshaped));
+    for (ended, difference) in [
+        (other, "is in another place than"),
+        (
+            reshaped,
+            "puts objects under other keys or in another form than",
+        ),
+    ] {
+        let text = said(&ended);
+        assert_eq!(ended.status.code(), Some(1), "{text}");
+        let expected = format!("the sink lake of this machine {difference} the sink of the node");
+        assert!(text.contains(&expected), "{text}");
+    }
+    assert!(media(&files(&elsewhere)).is_empty());
     let ended = machines.end("a").await;
     assert!(
         matches!(ended.status.code(), Some(0 | 3)),
         "{}",
         said(&ended)
     );
-    machines.verify(400).await;
+    machines.verify(1500).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
