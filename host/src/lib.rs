@@ -97,6 +97,8 @@ pub mod sink {
 #[cfg(feature = "cluster")]
 pub mod cluster {
     pub use recording_host_cluster::{ClusterError, Fleet, FleetNode, FleetSettings, Storage, Tls};
+    #[cfg(feature = "config")]
+    pub use recording_host_config::Cluster;
 }
 
 /// The settings of a [`SourceConfig`], a [`SinkBinding`] or a [`Pipeline`] besides numbers and texts.

@@ -338,6 +338,17 @@ async fn what_is_wrong_with_a_fleet_is_said_before_anything_is_done() {
         "{}",
         said(&ended)
     );
+    // Nobody goes on alone with what the others would not know of.
+    let alone = machines
+        .harness
+        .run_program(&["run", "--config", &path])
+        .await;
+    assert_eq!(alone.status.code(), Some(2), "{}", said(&alone));
+    assert!(
+        said(&alone).contains("is the queue of a fleet"),
+        "{}",
+        said(&alone)
+    );
     // The servers have lost everything: a queue is not taken for one of a journal that it is not of.
     machines.servers = Servers::start(1);
     let made = machines.cluster(&["init"], "a").await;

@@ -177,6 +177,7 @@ fn the_reference_has_every_key() {
             "secret" => section(&configuration, "## Secrets"),
             "sources" => section(&configuration, "## Sources"),
             "notify" => section(&configuration, "## Notices"),
+            "cluster" => section(&configuration, "## More than one machine"),
             "sinks" => continue,
             _ => section(&configuration, "## Top level"),
         };

@@ -73,6 +73,15 @@ impl Queue {
         self.transaction(|tx| Place::of(tx)).await
     }
 
+    /// Returns true if its changes are in a journal: then none may be made that is not
+    /// ([`JournaledLedger`](crate::JournaledLedger)).
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn is_journaled(&self) -> Result<bool, QueueError> {
+        Ok(self.place().await?.journal.is_some())
+    }
+
     /// Returns true if the queue is as it was made.
     pub(super) async fn is_empty(&self) -> Result<bool, QueueError> {
         self.transaction(is_empty).await

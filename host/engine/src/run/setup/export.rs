@@ -180,6 +180,13 @@ impl Pipeline {
         };
         let Some(journal) = &self.journal else {
             let (queue, ready) = Queue::open(&self.data_dir, name)?;
+            if queue.is_journaled().await? {
+                let path = self.data_dir.join(format!("{name}.sqlite"));
+                return Err(RunError::Config(format!(
+                    "{} is the queue of a fleet, and the configuration has no `cluster`: put the key back, or, if the fleet has ended for good, move the queue away and run again; what the receipts in the sinks prove is not fetched again",
+                    path.display()
+                )));
+            }
             return Ok(opened(
                 Arc::new(queue.clone()),
                 Arc::new(queue),
