@@ -22,8 +22,8 @@ use crate::{
 const SERVERS: usize = 3;
 /// How often it is looked whether a process has ended.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
-/// No export takes as long as this without anything happening.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// How long nothing may be asked of the contact center, beside what is done to the fleet.
+const PATIENCE: Duration = Duration::from_secs(4 * 60);
 
 /// How a program that finds no server ends.
 const UNREACHABLE: &str = "check `servers`, and that they run";
@@ -122,6 +122,8 @@ pub(super) struct Site {
     /// A connection that no proxy is on.
     pub(super) fleet: Fleet,
     config: Value,
+    /// When it was last seen that something was asked, and the requests by then.
+    progress: (Instant, u64),
 }
 
 impl Site {
@@ -173,6 +175,7 @@ impl Site {
             machines,
             fleet,
             config,
+            progress: (Instant::now(), 0),
         };
         for machine in &mut site.machines {
             machine.start(&site.harness);
@@ -217,13 +220,12 @@ impl Site {
 
     /// Waits for what comes as long as the programs go on.
     pub(super) async fn until(&mut self, mut has_come: impl FnMut(&Site) -> bool) {
-        let began = Instant::now();
         loop {
             self.look();
             if has_come(self) {
                 return;
             }
-            self.check_time(began);
+            self.check_progress();
             sleep(LOOK).await;
         }
     }
@@ -231,12 +233,23 @@ impl Site {
     /// Lets some time pass.
     pub(super) async fn rest(&mut self, time: Duration) {
         let until = Instant::now() + time;
-        self.until(|_| Instant::now() >= until).await;
+        while Instant::now() < until {
+            self.look();
+            sleep(LOOK).await;
+        }
+        self.progress.0 = Instant::now();
     }
 
-    /// Fails with what the programs say if they have had all the time that they can want.
-    pub(super) fn check_time(&self, since: Instant) {
-        if since.elapsed() > PATIENCE {
+    /// Fails with what the programs and the fleet say if nothing goes on.
+    pub(super) fn check_progress(&mut self) {
+        let asked = self.harness.simulator.stats().requests.values().sum();
+        if asked != self.progress.1 {
+            self.progress = (Instant::now(), asked);
+        }
+        if self.progress.0.elapsed() > PATIENCE {
+            let mut status = self.harness.program();
+            status.args(["cluster", "status", "--config"]);
+            println!("{:#?}", status.arg(self.machines[0].config()).output());
             let said = self.machines.iter().map(|machine| {
                 let (name, ended) = (&machine.name, machine.ended);
                 format!("{name} ({ended:?}):\n{}\n", machine.last_lines())

@@ -136,7 +136,6 @@ impl Storm {
     /// of them ends, does not.
     pub(super) async fn rage(mut self, site: &mut Site) -> Report {
         let began = Instant::now();
-        let mut progress = (Instant::now(), 0);
         let leads = Leads::watch(&site.fleet).await;
         self.wait();
         loop {
@@ -149,11 +148,7 @@ impl Storm {
                 self.strike(site, &leads);
                 self.wait();
             }
-            let stored = site.harness.simulator.stats().requests.values().sum();
-            if stored != progress.1 {
-                progress = (Instant::now(), stored);
-            }
-            site.check_time(progress.0);
+            site.check_progress();
             sleep(LOOK).await;
         }
         let killed = self.leaders.iter();

@@ -73,10 +73,12 @@ impl Servers {
 
     /// Starts a server that was killed, with what it had stored.
     pub(crate) fn restart(&mut self, number: usize) {
+        let kept = std::env::var_os("FLEET_LOGS").map(PathBuf::from);
+        let logs = kept.unwrap_or_else(|| self.folder.path().to_owned());
         let log = std::fs::OpenOptions::new()
             .append(true)
             .create(true)
-            .open(self.folder.path().join(format!("{number}.log")))
+            .open(logs.join(format!("nats-{number}.log")))
             .unwrap();
         let child = Command::new(program())
             .arg("-c")
