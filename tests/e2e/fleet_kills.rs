@@ -30,6 +30,9 @@ const FAULTS: f64 = 0.03;
 /// The part of a fetch's time that its job takes; the rest is for its files.
 const JOB: f64 = 0.7;
 
+/// The least that a job takes: one that is soon over is taken for one that hangs.
+const LEAST_JOB: Duration = Duration::from_secs(5);
+
 /// Whether faults strike that make any machine submit a batch again: files that are not what they claim to be, and links
 /// that end too early, have fresh links requested, and every second time that takes a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +95,7 @@ impl Plan {
     fn job_time(&self) -> Duration {
         let disturbed = storm::MEAN_PAUSE * u32::try_from(self.kills + self.partitions).unwrap();
         let rounds = self.conversations.div_ceil(FETCH * self.at_once);
-        disturbed.mul_f64(JOB / rounds as f64)
+        disturbed.mul_f64(JOB / rounds as f64).max(LEAST_JOB)
     }
 }
 
