@@ -10,6 +10,9 @@ const BEHIND: u64 = 100_000;
 /// The shortest pause before ongoing conversations are looked for again (ms).
 const LOOK_AGAIN: u64 = 600_000;
 
+/// How soon a leader looks again whether some sink can get something, unless it is known when one is tried again (ms).
+const LOOK_AT_SINKS: u64 = 60_000;
+
 /// A wait that is told of (ms).
 const LONG_WAIT: u64 = 60_000;
 
@@ -267,6 +270,14 @@ impl Engine {
                 break;
             };
             self.mark_sinks(in_flight).await?;
+            if self.fleet.publisher().is_some() && in_flight.sinks.allows(1, now) == 0 {
+                // An order says which sinks it is for.
+                let sinks = &in_flight.sinks;
+                let due = sinks.paused_until().or_else(|| sinks.next_probe());
+                let due = due.unwrap_or(now + LOOK_AT_SINKS).max(now + 1000);
+                in_flight.discovery.none_until(Some(due));
+                break;
+            }
             let ids: Vec<String> = conversations.iter().map(|one| one.id.clone()).collect();
             let fetch = Fetch {
                 name: name.clone(),

@@ -44,6 +44,8 @@ pub(super) struct HeldFetches {
     lost: BTreeSet<String>,
     /// The sinks as the leader knows them.
     sinks: BTreeMap<String, OrderedSink>,
+    /// The sinks of this node that are not among them.
+    left_out: BTreeSet<usize>,
 }
 
 /// A fetch that a node has.
@@ -212,38 +214,49 @@ impl Engine {
         Ok(())
     }
 
-    /// Compares the sinks of this node with those that a fetch is for. One that cannot be read, or that the leader does
-    /// not have, gets nothing for now.
+    /// Compares the sinks of this node with those that a fetch is for. One that cannot be read gets nothing for now,
+    /// and one that the leader does not have gets nothing before a fetch is for it.
     async fn compare_sinks(
         &self,
         order: &FetchOrder,
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
         in_flight.held.sinks.clone_from(&order.sinks);
-        for sink_index in in_flight.sinks.available() {
-            match self.is_of_fleet(sink_index, &order.sinks).await {
-                Ok(true) => {}
-                Ok(false) => in_flight.sinks.open(sink_index, self.clock.now()),
+        for (sink_index, binding) in self.bindings.iter().enumerate() {
+            let left_out = &mut in_flight.held.left_out;
+            if !order.sinks.contains_key(&binding.name) {
+                if left_out.insert(sink_index) {
+                    in_flight.sinks.leave_out(sink_index, self.clock.now());
+                }
+                continue;
+            }
+            if left_out.remove(&sink_index) {
+                in_flight.sinks.succeeded(sink_index);
+            }
+            if in_flight.sinks.is_unavailable(sink_index) {
+                continue;
+            }
+            match self.check_sink(sink_index, &order.sinks).await {
                 Err(RunError::Sink(error)) if error.retryable => {
                     in_flight.sinks.open(sink_index, self.clock.now());
                     self.on_sink_unavailable(sink_index, &error.to_string());
                 }
-                Err(error) => return Err(error),
+                checked => checked?,
             }
         }
         Ok(())
     }
 
-    /// Returns true if a sink of this node is the one that the leader has; fails if it is another one of the same name:
-    /// receipts would name what is not there.
-    async fn is_of_fleet(
+    /// Fails if a sink of this node is another one than that of the same name that the leader has: receipts would name
+    /// what is not there.
+    async fn check_sink(
         &self,
         sink_index: usize,
         sinks: &BTreeMap<String, OrderedSink>,
-    ) -> Result<bool, RunError> {
+    ) -> Result<(), RunError> {
         let binding = &self.bindings[sink_index];
         let Some(ordered) = sinks.get(&binding.name) else {
-            return Ok(false);
+            return Ok(());
         };
         let differs = |how: &str| {
             let location = binding.location.as_deref().unwrap_or(&binding.name);
@@ -260,7 +273,7 @@ impl Engine {
         if binding.sink.store().is_some() && marker_of(binding, false).await? != ordered.marker {
             return differs("is in another place than");
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Gives back what a node that drains has been about to take.
@@ -285,12 +298,14 @@ impl Engine {
     ) -> Result<(), RunError> {
         let ProbeDone { sink_index, result } = done;
         in_flight.sinks.probed(sink_index);
+        if in_flight.held.left_out.contains(&sink_index) {
+            return Ok(());
+        }
         if let Err(error) = result {
             return self.sink_failed(sink_index, error, in_flight);
         }
-        match self.is_of_fleet(sink_index, &in_flight.held.sinks).await {
-            Ok(true) => in_flight.sinks.succeeded(sink_index),
-            Ok(false) => in_flight.sinks.open(sink_index, self.clock.now()),
+        match self.check_sink(sink_index, &in_flight.held.sinks).await {
+            Ok(()) => in_flight.sinks.succeeded(sink_index),
             Err(RunError::Sink(error)) if error.retryable => {
                 self.sink_failed(sink_index, error, in_flight)?;
             }

@@ -181,6 +181,12 @@ impl SinkHealth {
         waiting.map(|breaker| breaker.probe_at).min()
     }
 
+    /// Goes on without a sink until [`succeeded`](Self::succeeded); it is not probed meanwhile.
+    pub(super) fn leave_out(&mut self, sink_index: usize, now: u64) {
+        self.open(sink_index, now);
+        self.breakers[sink_index].probe_at = u64::MAX;
+    }
+
     /// Notes that a probe is over.
     pub(super) fn probed(&mut self, sink_index: usize) {
         self.breakers[sink_index].probing = false;

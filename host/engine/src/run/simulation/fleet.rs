@@ -101,7 +101,8 @@ fn whatever_happens_to_a_fleet_nothing_is_lost_and_nothing_is_twice() {
 
 #[test]
 fn whichever_machine_leads_nothing_is_lost_and_nothing_is_twice() {
-    check(|seed| simulate_fleet(seed, true), 0..200);
+    // Each leader makes all changes in the journal anew: the seeds take four times as long as those above.
+    check(|seed| simulate_fleet(seed, true), 0..50);
 }
 
 #[test]
