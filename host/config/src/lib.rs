@@ -67,6 +67,8 @@ use serde_json::Value;
 
 #[cfg(feature = "cluster")]
 pub use cluster::Cluster;
+#[cfg(not(feature = "cluster"))]
+use cluster::Cluster;
 use cluster::RawCluster;
 pub use error::ConfigError;
 pub use example::{UnknownType, example};
@@ -108,7 +110,7 @@ pub struct Config {
     notify: BTreeMap<String, NotifierConfig>,
     throttle: Throttle,
     prices: Option<Prices>,
-    #[cfg(feature = "cluster")]
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code))]
     cluster: Option<Cluster>,
     tests: Vec<Sample>,
     /// The `type` of each source and sink, by its key.
@@ -300,7 +302,6 @@ impl Config {
             notify: notify::parsed(raw.notify)?,
             throttle,
             prices: raw.prices,
-            #[cfg(feature = "cluster")]
             cluster,
             types,
             positions: Positions::default(),

@@ -1,7 +1,5 @@
 //! The key `cluster` in a build that has no fleets.
 
-use std::convert::Infallible;
-
 use schemars::JsonSchema;
 use serde_json::Value;
 
@@ -11,8 +9,12 @@ use super::{ConfigError, key};
 #[derive(JsonSchema)]
 pub(super) struct RawCluster {}
 
+/// There is none.
+#[derive(Debug)]
+pub(super) enum Cluster {}
+
 /// Refuses the key.
-pub(super) fn parsed(_: Value) -> Result<Infallible, ConfigError> {
+pub(super) fn parsed(_: Value) -> Result<Cluster, ConfigError> {
     let reason = "this build has no fleets; build it with the feature `cluster`";
     Err(key("cluster", reason))
 }

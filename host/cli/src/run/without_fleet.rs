@@ -9,6 +9,9 @@ use crate::{control::Server, shard::Part, signals::Requests};
 /// This machine, which does all by itself.
 pub(super) struct Machine;
 
+/// Nobody asks anything.
+pub(super) struct Attending;
+
 impl Machine {
     pub(super) async fn join(_: &Config, _: Part, _: Clock) -> anyhow::Result<Self> {
         Ok(Machine)
@@ -18,7 +21,7 @@ impl Machine {
         pipeline
     }
 
-    pub(super) async fn attend(&self, _: &Server, _: &Requests) -> anyhow::Result<()> {
-        Ok(())
+    pub(super) async fn attend(&self, _: &Server, _: &Requests) -> anyhow::Result<Attending> {
+        Ok(Attending)
     }
 }
