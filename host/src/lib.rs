@@ -58,7 +58,7 @@
 //! | `config` (default) | [`Config`]: pipelines from YAML and TOML |
 //! | `s3`, `sink-gcs`, `sink-azure-blob`, `sink-http` | sinks for a configuration; `s3` also has log-ins with AWS credentials |
 //! | `parquet` | rows as Parquet |
-//! | `cluster` | [`cluster`]: several machines that share the work |
+//! | `cluster` | `Pipeline::fleet`, and what gives it a fleet on NATS: several machines that share the work |
 //! | `transcode` | recordings as WAV or FLAC |
 //!
 //! The library has no global state, sets up no logging and handles no signals.

@@ -23,8 +23,9 @@ use recording_host_state::{
 const FOLLOW: Duration = Duration::from_secs(1);
 /// How long a node waits after a failure before it tries again.
 const AGAIN: Duration = Duration::from_secs(5);
-/// How long failures of a node may repeat before it ends, unless it follows its source.
-const PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// The failures that a node survives that does not follow its source. Servers that are unavailable are one only after
+/// they were tried for long.
+const MOST_FAILURES: u32 = 5;
 /// How long a ledger that this process has used before may take to be let go.
 const LETS_GO: Duration = Duration::from_secs(10);
 /// How often a leader looks whether a snapshot is due.
@@ -183,8 +184,10 @@ impl Pipeline {
                     return Ok(report);
                 }
                 Ok(Some(report)) => return Ok(report.led_by(leadership)),
-                Ok(None) => self.warn("another node leads the export now; this one stands by"),
-                Err(error) if error.is_lead_lost() => {}
+                Ok(None) => {}
+                Err(error) if error.is_lead_lost() => {
+                    self.warn("another node leads the export; this one stands by");
+                }
                 Err(error) => {
                     leadership.resign().await;
                     return Err(error);
@@ -238,7 +241,9 @@ impl Pipeline {
         let mut running = pin!(pipeline.run_when_let_go(halted));
         tokio::select! {
             reason = leadership.ended() => {
-                self.warn(&format!("this node leads the export no longer: {reason}"));
+                self.warn(&format!(
+                    "this node leads the export no longer: {reason}; it stands by"
+                ));
                 return Ok(None);
             }
             report = &mut running => return report.map(Some),
@@ -323,37 +328,26 @@ async fn name_of(label: &mut watch::Receiver<Option<String>>) -> Option<String> 
     known.ok().and_then(|known| known.clone())
 }
 
-/// The failures of a node, one after another.
+/// The failures that a node has survived.
 struct Failures<'a> {
     pipeline: &'a Pipeline,
-    since: Option<Instant>,
-    last: Option<Instant>,
+    count: u32,
 }
 
 impl<'a> Failures<'a> {
     fn new(pipeline: &'a Pipeline) -> Self {
-        Failures {
-            pipeline,
-            since: None,
-            last: None,
-        }
+        Failures { pipeline, count: 0 }
     }
 
-    /// Tells of a failure that passes; others, and those that have lasted too long, end the run.
+    /// Tells of a failure that may pass; any other ends the run, and so do too many unless it follows its source.
     fn note(&mut self, error: RunError) -> Result<(), RunError> {
+        self.count += 1;
         let passes = matches!(
             &error,
             RunError::Queue(QueueError::Backend(_) | QueueError::NotHeld(_))
                 | RunError::Unavailable(_)
         );
-        let now = Instant::now();
-        // A failure after a time of work begins another row.
-        if self.last.is_none_or(|last| last.elapsed() > PATIENCE) {
-            self.since = Some(now);
-        }
-        self.last = Some(now);
-        let lasts = self.since.is_some_and(|since| since.elapsed() > PATIENCE);
-        if !passes || (lasts && !self.pipeline.following) {
+        if !passes || (self.count > MOST_FAILURES && !self.pipeline.following) {
             return Err(error);
         }
         self.pipeline.warn(&format!("{error}; trying again"));
