@@ -16,6 +16,8 @@ def documented(folder, target, more=""):
         tool.chmod(0o755)
         flags = f"-Zunstable-options --output-format=json --cap-lints=allow {more}".strip()
         environment = {**os.environ, "RUSTDOC": str(tool), "RUSTDOCFLAGS": flags, "CARGO_TARGET_DIR": str(target)}
-        subprocess.run(["cargo", "doc", "--quiet", "--workspace", "--no-deps", "--lib"],
+        # What the face gives out, also what it does not by default.
+        features = ["--features", "recording-host/cluster"]
+        subprocess.run(["cargo", "doc", "--quiet", "--workspace", "--no-deps", "--lib", *features],
                        cwd=folder, check=True, env=environment)
     return pathlib.Path(target) / "doc"

@@ -96,9 +96,13 @@ pub mod sink {
 /// [`fleet`](Pipeline::fleet) that all of them are.
 #[cfg(feature = "cluster")]
 pub mod cluster {
-    pub use recording_host_cluster::{ClusterError, Fleet, FleetNode, FleetSettings, Storage, Tls};
+    pub use recording_host_cluster::{
+        ClusterError, Fleet, FleetNode, FleetRates, FleetSettings, NodeRequest, NodeState,
+        Presence, SteppedDown, Storage, StreamState, StreamUse, Tls,
+    };
     #[cfg(feature = "config")]
     pub use recording_host_config::Cluster;
+    pub use recording_host_state::fleet::FetchCounts;
 }
 
 /// The settings of a [`SourceConfig`], a [`SinkBinding`] or a [`Pipeline`] besides numbers and texts.
