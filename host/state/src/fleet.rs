@@ -73,6 +73,14 @@ pub trait FetchPublisher: Debug + Send + Sync {
     /// [`QueueError`].
     async fn published(&self) -> Result<Vec<String>, QueueError>;
 
+    /// The names of the fetches that wait for a node or that one has: without those of which reports alone are left.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn ordered(&self) -> Result<Vec<String>, QueueError> {
+        self.published().await
+    }
+
     /// How many fetches wait and are being done.
     ///
     /// # Errors

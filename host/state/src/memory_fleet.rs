@@ -156,6 +156,10 @@ impl FetchPublisher for MemoryFleet {
         Ok(all.into_iter().cloned().collect())
     }
 
+    async fn ordered(&self) -> Result<Vec<String>, QueueError> {
+        Ok(self.kept().orders.keys().cloned().collect())
+    }
+
     async fn counts(&self) -> Result<FetchCounts, QueueError> {
         let kept = self.kept();
         let taken = kept.orders.values();

@@ -41,6 +41,7 @@ pub struct FleetConsumer {
     fleet: Fleet,
     source: String,
     consumer: PullConsumer,
+    work: Stream<()>,
     reports: Stream<()>,
     held: Mutex<HashMap<String, Held>>,
 }
@@ -90,6 +91,7 @@ impl FleetConsumer {
             fleet: fleet.clone(),
             source,
             consumer,
+            work,
             held: Mutex::default(),
         })
     }
@@ -236,8 +238,18 @@ impl FetchConsumer for FleetConsumer {
             return Ok(());
         };
         let call = async || {
-            let acknowledged = held.message.double_ack().await;
-            Ok(acknowledged.map_or_else(|error| Try::Passing(error.to_string()), Try::Done))
+            let Err(error) = held.message.double_ack().await else {
+                return Ok(Try::Done(()));
+            };
+            // Of a message that somebody has removed nobody says that it is acknowledged.
+            let there = self
+                .fleet
+                .try_last(&self.work, &held.message.subject)
+                .await?;
+            Ok(match there {
+                Try::Done(None) => Try::Done(()),
+                _ => Try::Passing(error.to_string()),
+            })
         };
         let what = format!("saying that {fetch} is done");
         Ok(self.fleet.repeat(&what, call).await?)

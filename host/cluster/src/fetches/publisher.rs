@@ -1,6 +1,6 @@
 //! The fetches of a source as the leader sees them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_nats::jetstream::stream::Stream;
 use async_trait::async_trait;
@@ -78,13 +78,15 @@ impl FetchPublisher for FleetPublisher {
         Ok(())
     }
 
+    async fn ordered(&self) -> Result<Vec<String>, QueueError> {
+        let orders = order_subject(&self.fleet.settings, &self.source, "");
+        let names = self.fleet.names(&self.work, &orders).await?;
+        Ok(names.into_iter().collect())
+    }
+
     async fn published(&self) -> Result<Vec<String>, QueueError> {
-        let settings = &self.fleet.settings;
-        let (orders, reports) = (
-            order_subject(settings, &self.source, ""),
-            report_subject(settings, &self.source, ""),
-        );
-        let mut names = self.fleet.names(&self.work, &orders).await?;
+        let reports = report_subject(&self.fleet.settings, &self.source, "");
+        let mut names: BTreeSet<String> = self.ordered().await?.into_iter().collect();
         names.extend(self.fleet.names(&self.reports, &reports).await?);
         Ok(names.into_iter().collect())
     }

@@ -57,6 +57,8 @@ pub(super) struct HandedOver {
     fetches: BTreeSet<String>,
     /// When it was last looked whether all of them are there (ms).
     looked: u64,
+    /// Those that were not there then.
+    missed: BTreeSet<String>,
 }
 
 impl HandedOver {
@@ -145,10 +147,12 @@ impl Engine {
             return Ok(());
         }
         handed.looked = now;
-        let there: BTreeSet<String> = publisher.published().await?.into_iter().collect();
+        let there: BTreeSet<String> = publisher.ordered().await?.into_iter().collect();
+        let missed = handed.fetches.difference(&there).cloned().collect();
+        let before = std::mem::replace(&mut handed.missed, missed);
         let mut missing = Vec::new();
-        for fetch in handed.fetches.difference(&there) {
-            // Its last report may be on the way.
+        // The last report of one that has only just ended is on the way.
+        for fetch in before.intersection(&handed.missed) {
             if !self.ledger.is_finished(fetch.clone()).await? {
                 missing.push(self.ledger.order(fetch.clone()).await?);
             }
