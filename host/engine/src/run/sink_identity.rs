@@ -146,22 +146,23 @@ impl Engine {
         // them knows what they prove.
         let last = self.ledger.last_segment().await?;
         receipt::refuse_later(binding, &self.claim, last).await?;
-        match standing {
-            // Nothing is put where nothing may ever come.
-            Standing::First if marker.is_none() => {
-                in_flight.sinks.lacks_marker(sink_index);
-                return Ok(());
-            }
-            Standing::Same | Standing::First => {}
-            _ => {
-                // What nodes have brought to the one before says nothing of this one.
-                self.recall(in_flight).await?;
-                self.fill(binding, before, standing).await?;
-                self.publish_all(in_flight).await?;
-            }
+        // Nothing is put where nothing may ever come.
+        if standing == Standing::First && marker.is_none() {
+            in_flight.sinks.lacks_marker(sink_index);
+            return Ok(());
+        }
+        let anew = !matches!(standing, Standing::Same | Standing::First);
+        if anew {
+            // What nodes have brought to the one before says nothing of this one.
+            self.recall(in_flight).await?;
+            self.fill(binding, before, standing).await?;
         }
         let marker = marker_of(binding, true).await?;
         self.ledger.set_sink(known(binding, marker)).await?;
+        if anew {
+            // Orders name the sinks as the ledger has them.
+            self.publish_all(in_flight).await?;
+        }
         Ok(())
     }
 
