@@ -46,6 +46,10 @@ const FAILED_ONCE: [u64; 35] = [
 /// How many runs a repair may take where sinks and source fail on the way.
 const REPAIRS: u32 = 40;
 
+/// How soon whoever watches over a machine of a fleet starts it again: first, and when it has failed often.
+const RESTART: Duration = Duration::from_secs(10);
+const RESTART_AT_LAST: Duration = Duration::from_secs(300);
+
 /// A run of one seed: what was done, in the order in which it was done.
 struct Ran {
     log: Vec<String>,
@@ -244,6 +248,7 @@ async fn export_through_crashes(
     let mut change = world.lock().unwrap().change;
     let mut refill = None;
     let (mut repair, mut repairs) = (false, 0);
+    let mut wait = RESTART;
     // Long enough for the last day to be compacted.
     let end = follows.map(|days| began + days * DAY + DAY + DAY / 2);
     loop {
@@ -295,8 +300,9 @@ async fn export_through_crashes(
                 | RunError::Sandbox(_),
             )) => {
                 if fleet.is_some() {
-                    // Whoever starts it again: nodes go on meanwhile.
-                    clock.sleep(Duration::from_secs(10)).await;
+                    // Whoever starts it again waits longer each time: nodes go on meanwhile.
+                    clock.sleep(wait).await;
+                    wait = (wait * 2).min(RESTART_AT_LAST);
                 }
             }
             Ok(Err(error)) => panic!("{error}"),
