@@ -33,9 +33,8 @@ const JOB: f64 = 0.7;
 /// The least that a job takes: one that is soon over is taken for one that hangs.
 const LEAST_JOB: Duration = Duration::from_secs(5);
 
-/// Whether faults strike that make any machine submit a batch again: files that are not what they claim to be, links that
-/// end too early, and an origin of media whose port is closed for seconds have fresh links requested, and every second
-/// time that takes a batch. Four machines have four times as many downloads under way that such an origin costs their links.
+/// Whether faults strike that make any machine submit a batch again: files that are not what they claim to be and links
+/// that end too early have fresh links requested, and every second time that takes a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CostlyFaults {
     Strike,
@@ -53,7 +52,6 @@ impl CostlyFaults {
                 truncated: 0.0,
                 corrupted: 0.0,
                 unknown_content_type: 0.0,
-                refuse: 0.0,
                 ..all
             },
         }

@@ -278,7 +278,7 @@ impl Engine {
         self.probe_sinks(in_flight, &mut tasks.probes, now);
         self.backfill_sinks(in_flight, &mut tasks.backfills, now)
             .await?;
-        if in_flight.links.ready() > 0 {
+        if in_flight.links.waiting() > 0 {
             self.mark_sinks(in_flight).await?;
         }
         if !results.is_full() {

@@ -48,7 +48,7 @@ use recording_host_zip::Spool;
 const BUDGET: u32 = 48 << 10;
 /// The most memory that one object on its way to one sink takes, in KiB.
 const SHARE: u64 = 16 << 10;
-/// How often a download is begun before its link counts as useless.
+/// How often a download is begun before its link is given up, or put off where nothing is wrong with it.
 const TRIES: u32 = 4;
 /// How often it is begun if what comes is not what it claims to be.
 const UNFIT_TRIES: u32 = 2;
@@ -162,7 +162,10 @@ impl Transfer {
                 }
             };
             match result {
-                Err(AttemptError::Retry(_, asked)) if tried < TRIES => {
+                Err(AttemptError::Retry(_)) if tried < TRIES => {
+                    self.downloads.back_off(tried, None).await;
+                }
+                Err(AttemptError::Origin(_, asked)) if tried < TRIES => {
                     self.downloads.back_off(tried, asked).await;
                 }
                 Err(AttemptError::Unfit(_)) if tried < UNFIT_TRIES => {

@@ -31,6 +31,7 @@ impl Engine {
         transfers: &mut JoinSet<TransferDone>,
         now: u64,
     ) {
+        in_flight.links.resume(now);
         let backpressure = self.backpressure();
         in_flight
             .concurrency
@@ -262,7 +263,8 @@ impl Engine {
     }
 
     /// Says what becomes of an artifact that could not be brought to the sinks that it was yet to be
-    /// brought to, if that is final: a fresh link is requested, a few times. It costs this artifact alone,
+    /// brought to, if that is final: its link is tried later where the origin failed, and then a fresh one is
+    /// requested, each a few times. It costs this artifact alone,
     /// unless it is the host that failed.
     fn undelivered(
         &self,
@@ -271,10 +273,16 @@ impl Engine {
         error: TransferError,
         in_flight: &mut InFlight,
     ) -> Result<Option<ArtifactResult>, RunError> {
+        if let TransferError::Origin(_) = error {
+            link = match in_flight.links.put_off(link, self.clock.now()) {
+                None => return Ok(None),
+                Some(link) => link,
+            };
+        }
         let (code, message) = match error {
             TransferError::Host(reason) => return Err(RunError::Host(reason)),
             TransferError::Item { code, reason } => (code, reason),
-            TransferError::Link(_) | TransferError::Unfit(_) => {
+            TransferError::Link(_) | TransferError::Origin(_) | TransferError::Unfit(_) => {
                 if in_flight.links.refresh(&link.split, &key) {
                     return Ok(None);
                 }

@@ -15,7 +15,7 @@ pub(super) enum Ending {
 impl Ending {
     /// Returns true if nothing is under way that the run ends without.
     pub(super) fn is_over(&self, in_flight: &InFlight, tasks: &Tasks) -> bool {
-        let moved = in_flight.links.ready() == 0
+        let moved = in_flight.links.waiting() == 0
             && in_flight.backfill.is_done()
             && tasks.transfers.is_empty()
             && tasks.backfills.is_empty();

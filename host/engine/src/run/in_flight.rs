@@ -84,7 +84,7 @@ impl InFlight {
     pub(super) fn is_idle(&self) -> bool {
         self.handed.is_empty()
             && self.splits.is_idle()
-            && self.links.ready() == 0
+            && self.links.waiting() == 0
             && self.backfill.is_done()
     }
 
@@ -110,7 +110,7 @@ impl InFlight {
             splits: self.splits.begun(),
             jobs,
             oldest_job_millis: oldest.map(|since| now.saturating_sub(since)),
-            links: self.links.ready(),
+            links: self.links.waiting(),
             transfers: self.concurrency.limit(),
             paused_millis: paused.map(ms),
         }
@@ -123,6 +123,7 @@ impl InFlight {
         self.splits.shift(jump);
         self.sinks.shift(jump);
         self.discovery.shift(jump);
+        self.links.shift(jump);
     }
 
     /// When something is due next because of the time alone, after `now` (ms).
@@ -132,6 +133,7 @@ impl InFlight {
             self.discovery.next_due(now),
             self.sinks.paused_until(),
             self.sinks.next_probe(),
+            self.links.next_due(),
         ];
         let later = due.into_iter().flatten().filter(|due| *due > now);
         later.min().unwrap_or(u64::MAX)

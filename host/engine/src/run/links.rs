@@ -13,6 +13,8 @@ use recording_host_model::{Artifact, ArtifactContents, ArtifactKey, SplitInput};
 
 /// How often a fresh link is requested.
 const REFRESHES: u32 = 5;
+/// For how long each (ms) an artifact waits for an origin that has failed before a fresh link is requested.
+const WAITS: [u64; 3] = [2_000, 8_000, 32_000];
 
 /// An artifact with a link.
 #[derive(Debug)]
@@ -62,6 +64,10 @@ impl PendingArtifact {
 pub(super) struct PendingArtifacts {
     /// Those with a link, in the order in which they are downloaded.
     ready: VecDeque<PendingArtifact>,
+    /// Those whose origin has failed, and when they are tried again (ms).
+    put_off: Vec<(u64, PendingArtifact)>,
+    /// How often each was put off.
+    waits: HashMap<String, usize>,
     /// Those that wait for a download or are under way, as text.
     in_flight: HashSet<String>,
     /// How often a fresh link to each was requested.
@@ -115,9 +121,40 @@ impl PendingArtifacts {
         self.ready.push_front(link);
     }
 
+    /// Has a link tried again in a while, whose origin has failed at a time (ms); returns it, and does not, if
+    /// that was done too often already.
+    pub(super) fn put_off(&mut self, link: PendingArtifact, now: u64) -> Option<PendingArtifact> {
+        let waits = self.waits.entry(link.artifact.key.to_text()).or_default();
+        let Some(wait) = WAITS.get(*waits) else {
+            return Some(link);
+        };
+        *waits += 1;
+        self.put_off.push((now + wait, link));
+        None
+    }
+
+    /// Has those downloaded that were put off until a time (ms).
+    pub(super) fn resume(&mut self, now: u64) {
+        let due = self.put_off.extract_if(.., |(due, _)| *due <= now);
+        self.ready.extend(due.map(|(_, link)| link));
+    }
+
+    /// When the next one is due that was put off (ms).
+    pub(super) fn next_due(&self) -> Option<u64> {
+        self.put_off.iter().map(|(due, _)| *due).min()
+    }
+
+    /// Heeds that the time of day has jumped by so much (ms).
+    pub(super) fn shift(&mut self, jump: i64) {
+        for (due, _) in &mut self.put_off {
+            *due = due.saturating_add_signed(jump);
+        }
+    }
+
     /// Notes that a link has served: a sink's outage costs no fresh ones.
     pub(super) fn served(&mut self, key: &str) {
         self.refreshes.remove(key);
+        self.waits.remove(key);
     }
 
     /// Has a fresh link requested to an artifact whose link is of no use; returns false, and does not, if
@@ -141,6 +178,7 @@ impl PendingArtifacts {
         for key in keys {
             self.in_flight.remove(key);
             self.refreshes.remove(key);
+            self.waits.remove(key);
         }
     }
 
@@ -210,14 +248,17 @@ impl PendingArtifacts {
 
     /// Lets go of all artifacts that are not being downloaded and whose split is not to be kept.
     pub(super) fn keep(&mut self, is_kept: impl Fn(&str) -> bool) {
-        for link in &self.ready {
+        let put_off = self.put_off.iter().map(|(_, link)| link);
+        for link in self.ready.iter().chain(put_off) {
             if !is_kept(&link.split) {
                 let key = link.artifact.key.to_text();
                 self.in_flight.remove(&key);
                 self.refreshes.remove(&key);
+                self.waits.remove(&key);
             }
         }
         self.ready.retain(|link| is_kept(&link.split));
+        self.put_off.retain(|(_, link)| is_kept(&link.split));
         self.stale.retain(|split, _| is_kept(split));
         self.refreshing.retain(|split, _| is_kept(split));
         self.asked.retain(|split, _| is_kept(split));
@@ -233,9 +274,9 @@ impl PendingArtifacts {
         self.given_way.contains(&(sink_index, key.to_owned()))
     }
 
-    /// How many links wait for a download.
-    pub(super) fn ready(&self) -> usize {
-        self.ready.len()
+    /// How many links wait for a download, now or later.
+    pub(super) fn waiting(&self) -> usize {
+        self.ready.len() + self.put_off.len()
     }
 
     /// Returns true if fresh links are to be requested.

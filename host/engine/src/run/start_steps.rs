@@ -19,7 +19,7 @@ impl Engine {
         begins: bool,
     ) -> Result<(), RunError> {
         // Links expire: no new ones are requested while so many wait.
-        if in_flight.links.ready() > in_flight.concurrency.limit() * 64 {
+        if in_flight.links.waiting() > in_flight.concurrency.limit() * 64 {
             return Ok(());
         }
         let most = in_flight.fetches.limit();

@@ -11,6 +11,9 @@ pub enum TransferError {
     /// The link does not work, or works no longer: a fresh one may.
     #[error("{0}")]
     Link(String),
+    /// Who serves the link does not answer, or not to the end: the link may work later.
+    #[error("{0}")]
+    Origin(String),
     /// The file that came is not what it claims to be: a later attempt may bring one that is.
     #[error(transparent)]
     Unfit(#[from] Unfit),
@@ -39,9 +42,10 @@ impl TransferError {
 
 /// How an attempt ended.
 pub(super) enum AttemptError {
-    /// Another attempt with the same link may succeed, after the pause that the server asks for, if it
-    /// does.
-    Retry(String, Option<Duration>),
+    /// Another attempt with the same link may succeed.
+    Retry(String),
+    /// The same, after the pause that the server asks for, if it does: nothing is wrong with the link.
+    Origin(String, Option<Duration>),
     /// The file that came is not what it claims to be.
     Unfit(Unfit),
     /// It cannot.
@@ -51,7 +55,7 @@ pub(super) enum AttemptError {
 impl AttemptError {
     /// Another attempt with the same link may succeed.
     pub(super) fn retry(reason: impl Into<String>) -> Self {
-        AttemptError::Retry(reason.into(), None)
+        AttemptError::Retry(reason.into())
     }
 }
 
@@ -59,7 +63,7 @@ impl From<DownloadError> for AttemptError {
     fn from(error: DownloadError) -> Self {
         AttemptError::Fatal(match error {
             DownloadError::Retryable { reason, after } => {
-                return AttemptError::Retry(reason, after);
+                return AttemptError::Origin(reason, after);
             }
             DownloadError::Link(reason) => TransferError::Link(reason),
             DownloadError::Refused { code, reason } => TransferError::Item { code, reason },
@@ -78,7 +82,8 @@ impl From<Unfit> for AttemptError {
 impl From<AttemptError> for TransferError {
     fn from(attempt: AttemptError) -> Self {
         match attempt {
-            AttemptError::Retry(reason, _) => TransferError::Link(reason),
+            AttemptError::Retry(reason) => TransferError::Link(reason),
+            AttemptError::Origin(reason, _) => TransferError::Origin(reason),
             AttemptError::Unfit(unfit) => TransferError::Unfit(unfit),
             AttemptError::Fatal(error) => error,
         }

@@ -36,16 +36,16 @@ fn an_artifact_is_downloaded_once_at_a_time() {
     let mut links = PendingArtifacts::default();
     links.add(link("a"));
     links.add(link("a"));
-    assert_eq!(links.ready(), 1);
+    assert_eq!(links.waiting(), 1);
     let taken = links.take().unwrap();
     links.add(link("a"));
-    assert_eq!(links.ready(), 0);
+    assert_eq!(links.waiting(), 0);
     links.put_back(taken);
-    assert_eq!(links.ready(), 1);
+    assert_eq!(links.waiting(), 1);
     links.take();
     links.written(&[text("a")]);
     links.add(link("a"));
-    assert_eq!(links.ready(), 1);
+    assert_eq!(links.waiting(), 1);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn one_that_no_sink_wants_is_not_downloaded() {
         to: Vec::new(),
         ..link("a")
     });
-    assert_eq!(links.ready(), 0);
+    assert_eq!(links.waiting(), 0);
 }
 
 #[test]
@@ -67,6 +67,32 @@ fn a_fresh_link_is_asked_for_a_few_times_and_anew_once_one_has_served() {
     assert!(!links.refresh("fetch-1", &text("a")));
     links.served(&text("a"));
     assert!(links.refresh("fetch-1", &text("a")));
+}
+
+#[test]
+fn a_link_whose_origin_fails_is_tried_later_a_few_times_and_anew_once_one_has_served() {
+    let mut links = PendingArtifacts::default();
+    links.add(link("a"));
+    let mut taken = links.take().unwrap();
+    let mut now = 1000;
+    for wait in WAITS {
+        assert!(links.put_off(taken, now).is_none());
+        assert_eq!((links.next_due(), links.waiting()), (Some(now + wait), 1));
+        links.resume(now + wait - 1);
+        assert!(links.take().is_none());
+        links.shift(500);
+        now += wait + 500;
+        links.resume(now);
+        taken = links.take().unwrap();
+    }
+    taken = links.put_off(taken, now).unwrap();
+    links.served(&text("a"));
+    assert!(links.put_off(taken, now).is_none());
+    links.keep(|_| false);
+    links.resume(u64::MAX);
+    assert_eq!(links.waiting(), 0);
+    links.add(link("a"));
+    assert_eq!(links.waiting(), 1);
 }
 
 #[test]

@@ -64,7 +64,10 @@ impl ArtifactDelivery for Way {
             (world.strikes(), world.strikes())
         };
         if broken {
-            return Err(TransferError::Link("simulated expiry".into()));
+            return Err(match self.clock.now() % 2 {
+                0 => TransferError::Link("simulated expiry".into()),
+                _ => TransferError::Origin("simulated outage".into()),
+            });
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
         let bytes = key.recording.as_bytes();
