@@ -42,6 +42,8 @@ struct Kept {
 #[derive(Debug)]
 struct Waiting {
     order: FetchOrder,
+    /// How often a node has taken it.
+    deliveries: u64,
     /// The node that has it.
     holder: Option<u64>,
     /// When that node has stopped.
@@ -140,6 +142,7 @@ impl FetchPublisher for MemoryFleet {
                 .entry(order.fetch.clone())
                 .or_insert_with(|| Waiting {
                     order,
+                    deliveries: 0,
                     holder: None,
                     silent_since: None,
                 });
@@ -221,6 +224,8 @@ impl FetchConsumer for MemoryNode {
                 waiting.holder.is_none() || lost
             })?;
             (waiting.holder, waiting.silent_since) = (Some(node), None);
+            waiting.deliveries += 1;
+            let deliveries = waiting.deliveries;
             let order = waiting.order.clone();
             let of_it = kept
                 .reports
@@ -230,7 +235,7 @@ impl FetchConsumer for MemoryNode {
             Some(TakenFetch {
                 order,
                 changes,
-                deliveries: 1,
+                deliveries,
             })
         };
         Ok(self.fleet.wait(free).await)

@@ -22,7 +22,7 @@ use super::{
     tasks::{Happened, Tasks},
 };
 use crate::identity;
-use recording_host_model::clock::Jumps;
+use recording_host_model::{ArtifactResult, clock::Jumps};
 use recording_host_sink::SinkError;
 use recording_host_state::{
     FetchChange, FetchOrder, OrderedSink, QueueError,
@@ -31,8 +31,11 @@ use recording_host_state::{
 
 /// How often a node tells what is under way, at most.
 const REPORT: Duration = Duration::from_secs(1);
-/// A fetch that nodes have taken so often and never ended is given up: it may be what stops them.
+/// A fetch that nodes have taken so often and never ended may be what stops them: it is divided, and its files are
+/// downloaded one at a time.
 const MOST_DELIVERIES: u64 = 20;
+/// The code of what stops them.
+const FETCH_NOT_ENDED: &str = "fetch-not-ended";
 
 /// The fetches that a node has.
 #[derive(Debug, Default)]
@@ -54,6 +57,8 @@ struct HeldFetch {
     conversations: Vec<String>,
     /// True if objects that are not as they should be are replaced.
     repair: bool,
+    /// True if it may be what stops nodes.
+    suspect: bool,
 }
 
 impl HeldFetches {
@@ -68,6 +73,11 @@ impl HeldFetches {
     pub(super) fn is_repair(&self, split: &str) -> bool {
         let fetch = self.of_split(split).and_then(|fetch| self.held.get(fetch));
         fetch.is_some_and(|fetch| fetch.repair)
+    }
+
+    /// Returns true if a fetch may be what stops nodes.
+    fn is_suspect(&self, fetch: &str) -> bool {
+        self.held.get(fetch).is_some_and(|fetch| fetch.suspect)
     }
 
     /// Returns true if something may be under way for a fetch.
@@ -321,45 +331,74 @@ impl Engine {
         let held = HeldFetch {
             conversations: taken.order.conversations().map(str::to_owned).collect(),
             repair: taken.order.repair,
+            suspect: deliveries > MOST_DELIVERIES,
         };
+        let suspect = held.suspect;
         self.ledger.take_on(taken, self.clock.now()).await?;
         for (id, due) in self.work.open_splits().await? {
             if id.starts_with(&fetch) {
                 in_flight.splits.add(id, due);
             }
         }
-        for (split, keys) in self.ledger.undelivered().await? {
-            if split.starts_with(&fetch) {
-                in_flight.links.want(&split, keys);
-            }
-        }
         in_flight.held.held.insert(fetch.clone(), held);
         in_flight.held.changed(&fetch);
-        if deliveries > MOST_DELIVERIES {
-            self.give_up(&fetch, deliveries, in_flight).await?;
+        if suspect {
+            return self.isolate(&fetch, deliveries, in_flight).await;
+        }
+        for (split, keys) in self.undelivered_of(&fetch).await? {
+            in_flight.links.want(&split, keys);
         }
         Ok(())
     }
 
-    /// Gives up what is left of a fetch that no node has ended: its conversations are losses that are named, and
-    /// another run can take them up again.
-    async fn give_up(
+    /// The artifacts of the splits of a fetch that are done, which no sink has, in their order.
+    async fn undelivered_of(&self, fetch: &str) -> Result<BTreeMap<String, Vec<String>>, RunError> {
+        let mut undelivered = self.ledger.undelivered().await?;
+        undelivered.retain(|split, _| split.starts_with(fetch));
+        for keys in undelivered.values_mut() {
+            keys.sort();
+        }
+        Ok(undelivered)
+    }
+
+    /// Finds out what it is about a fetch that no node has ended. Its jobs are divided, down to one conversation, which
+    /// is a loss that is named; its files come one at a time, and the one that came last is such a loss as well.
+    async fn isolate(
         &self,
         fetch: &str,
         deliveries: u64,
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
+        let reason =
+            format!("machines have taken this fetch {deliveries} times, and none has ended it");
         for (id, _) in self.work.open_splits().await? {
             let split = match id.starts_with(fetch) {
                 true => self.work.split(id).await?,
                 false => None,
             };
             if let Some(split) = split {
-                let reason = format!(
-                    "machines have taken this fetch {deliveries} times, and none has ended it"
-                );
-                self.fail_split(&split, "fetch-not-ended", reason, in_flight)
+                self.fail_split(&split, FETCH_NOT_ENDED, reason.clone(), in_flight)
                     .await?;
+            }
+        }
+        // The first time, nobody knows which of them it was.
+        if deliveries > MOST_DELIVERIES + 1 {
+            let undelivered = self.undelivered_of(fetch).await?;
+            let last = undelivered.into_values().flatten().next();
+            let lost = last.map(|key| ArtifactResult::failed(key, FETCH_NOT_ENDED, &reason));
+            self.write_lost(lost.into_iter().collect(), in_flight)
+                .await?;
+        }
+        self.bring_next(fetch, in_flight).await
+    }
+
+    /// Has the next file of a fetch come, unless it is on its way.
+    async fn bring_next(&self, fetch: &str, in_flight: &mut InFlight) -> Result<(), RunError> {
+        let next = self.undelivered_of(fetch).await?.into_iter().next();
+        if let Some((split, mut keys)) = next {
+            keys.truncate(1);
+            if !in_flight.links.is_on_its_way(&split, &keys) {
+                in_flight.links.want(&split, keys);
             }
         }
         Ok(())
@@ -375,6 +414,8 @@ impl Engine {
             if self.ledger.is_finished(fetch.clone()).await? {
                 consumer.done(&fetch).await?;
                 self.lose_fetch(&fetch, in_flight).await?;
+            } else if in_flight.held.is_suspect(&fetch) {
+                self.bring_next(&fetch, in_flight).await?;
             }
         }
         Ok(())

@@ -18,7 +18,10 @@ use std::{
 };
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
 
 use super::{Concurrency, Engine, FleetRole, Follow, Interval, RunError};
 use crate::{
@@ -31,7 +34,7 @@ use recording_host_model::{Events, Origin, OriginRole, RateLimit, clock::Clock};
 use recording_host_state::{JournaledLedger, Ledger, MemoryFleet, MemoryJournal, Queue, WorkQueue};
 use source::Source;
 use vendor::Vendor;
-use world::{Change, DAY, START, TestSink, World};
+use world::{Change, DAY, Poison, START, TestSink, World};
 
 /// Requests that the simulated vendor allows in a minute.
 const ALLOWED: u32 = 120;
@@ -59,6 +62,8 @@ struct Ran {
 #[derive(Clone)]
 struct Part {
     fleet: FleetRole,
+    /// Tells that the machine is dead.
+    killed: Arc<Notify>,
     /// The rate of the vendor's client, which all engines of a fleet share.
     limiter: Arc<Limiter>,
     /// If each crash is of a machine whose disk is lost with it, and another one leads next.
@@ -76,6 +81,7 @@ impl Part {
         };
         Part {
             fleet: FleetRole::Alone,
+            killed: Arc::default(),
             limiter: Arc::new(Limiter::new(Some(limit))),
             machines: None,
         }
@@ -154,7 +160,7 @@ fn run(
             from: START,
             until: (!open).then_some(START + DAY),
         },
-        source: Arc::new(Source::new(Arc::clone(&world))),
+        source: Arc::new(Source::new(Arc::clone(&world), Arc::clone(&part.killed))),
         fetch_size: 7,
         http: Arc::new(SourceHttp::over(
             vendor,
@@ -164,7 +170,11 @@ fn run(
             clock,
             seed,
         )),
-        transfer: Arc::new(Way::new(Arc::clone(&world), clock)),
+        transfer: Arc::new(Way::new(
+            Arc::clone(&world),
+            Arc::clone(&part.killed),
+            clock,
+        )),
         bindings: sinks
             .into_iter()
             .map(|name| {

@@ -10,8 +10,9 @@ use std::{
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 
-use super::world::{World, different};
+use super::world::{Poison, World, different};
 use crate::{
     run::ports::ArtifactDelivery,
     transfer::{DeliveryReport, SinkBinding, TransferError},
@@ -22,6 +23,7 @@ use recording_host_sink::{Backpressure, SinkError};
 /// The way from a link to two sinks.
 pub(super) struct Way {
     world: Arc<Mutex<World>>,
+    killed: Arc<Notify>,
     clock: Clock,
     /// How many downloads are under way.
     under_way: AtomicUsize,
@@ -29,9 +31,10 @@ pub(super) struct Way {
 }
 
 impl Way {
-    pub(super) fn new(world: Arc<Mutex<World>>, clock: Clock) -> Self {
+    pub(super) fn new(world: Arc<Mutex<World>>, killed: Arc<Notify>, clock: Clock) -> Self {
         Way {
             world,
+            killed,
             clock,
             under_way: AtomicUsize::new(0),
             backpressure: Backpressure::default(),
@@ -50,10 +53,15 @@ impl ArtifactDelivery for Way {
         let ArtifactKey::Recording(key) = &artifact.key else {
             panic!("no bundles here");
         };
-        let (delay, narrow) = {
+        let (delay, narrow, kills) = {
             let mut world = self.world.lock().unwrap();
-            (world.delay(5000), world.narrow)
+            let kills = world.kills(Poison::Download, &[&key.recording]);
+            (world.delay(5000), world.narrow, kills)
         };
+        if kills {
+            self.killed.notify_one();
+            std::future::pending::<()>().await;
+        }
         if self.under_way.fetch_add(1, Ordering::Relaxed) >= narrow {
             self.backpressure.on_timeout();
         }

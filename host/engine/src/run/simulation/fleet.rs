@@ -12,7 +12,7 @@ use recording_host_state::{MemoryFleet, MemoryJournal, Queue, fleet::FetchPublis
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    Kept, Machines, Part, Ran, World, assert_nothing_repeated, check, clock_of, export,
+    Kept, Machines, Part, Poison, Ran, World, assert_nothing_repeated, check, clock_of, export,
     in_simulated_time, run,
 };
 use crate::run::FleetRole;
@@ -30,8 +30,10 @@ async fn node(world: Arc<Mutex<World>>, fleet: MemoryFleet, clock: Clock, seed: 
     loop {
         let part = Part {
             fleet: FleetRole::Node(Arc::new(fleet.node())),
+            killed: Arc::default(),
             ..part.clone()
         };
+        let killed = Arc::clone(&part.killed);
         let queue = Queue::for_node().unwrap();
         let engine = run(&world, Kept::of(&queue), clock, seed, &part, (None, false));
         drop(part);
@@ -40,13 +42,16 @@ async fn node(world: Arc<Mutex<World>>, fleet: MemoryFleet, clock: Clock, seed: 
             _ => rng.random_range(0..90_000),
         };
         let time = Duration::from_millis(until_crash);
-        match tokio::time::timeout(time, engine.work(stop.clone())).await {
-            Err(_) => crashes = crashes.saturating_sub(1),
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                failed += 1;
-                assert!(failed < MOST_FAILURES, "a node never comes to work: {error}");
-            }
+        tokio::select! {
+            worked = tokio::time::timeout(time, engine.work(stop.clone())) => match worked {
+                Err(_) => crashes = crashes.saturating_sub(1),
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    failed += 1;
+                    assert!(failed < MOST_FAILURES, "a node never comes to work: {error}");
+                }
+            },
+            () = killed.notified() => {}
         }
         drop(engine);
         clock.sleep(Duration::from_secs(1)).await;
@@ -122,6 +127,39 @@ fn whatever_happens_to_a_fleet_nothing_is_lost_and_nothing_is_twice() {
 #[test]
 fn whichever_machine_leads_nothing_is_lost_and_nothing_is_twice() {
     check(|seed| simulate_fleet(seed, true), 0..200);
+}
+
+/// What is lost of an export without any other fault during which something kills each machine that does it.
+fn losses_of(poison: Poison) {
+    let mut world = World::calm(3);
+    let mut calls = world.conversations.iter();
+    let call = calls.find(|call| call.recordings.len() > 1).unwrap();
+    let (conversation, recording) = (call.id.clone(), format!("{}-r0", call.id));
+    let id = match poison {
+        Poison::Step => conversation.clone(),
+        Poison::Download => recording,
+    };
+    world.poison = Some((poison, id.clone()));
+    let world = Arc::new(Mutex::new(world));
+    in_simulated_time(export_by_fleet(&world, 3, false));
+    let lost = world.lock().unwrap().losses();
+    assert_eq!(
+        lost.keys().collect::<Vec<_>>(),
+        [&conversation],
+        "{poison:?}: {lost:?}"
+    );
+    let receipt = &lost[&conversation];
+    let named = match poison {
+        Poison::Step => receipt["code"] == "fetch-not-ended",
+        Poison::Download => receipt["missing"][0][0] == "fetch-not-ended",
+    };
+    assert!(named, "{poison:?}: {receipt}");
+}
+
+#[test]
+fn what_kills_every_machine_is_a_loss_and_everything_else_is_stored() {
+    losses_of(Poison::Step);
+    losses_of(Poison::Download);
 }
 
 #[test]

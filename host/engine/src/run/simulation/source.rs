@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::Notify;
 
-use super::world::World;
+use super::world::{Poison, World};
 use crate::run::ports::SourceRuntime;
 use recording_host_model::{
     Artifact, ArtifactKey, Container, Conversation, Download, Failure, HandedOver, Job, Method,
@@ -52,11 +53,12 @@ fn waited_for(since: u64) -> Option<Job> {
 /// A source for the simulated vendor.
 pub(super) struct Source {
     world: Arc<Mutex<World>>,
+    killed: Arc<Notify>,
 }
 
 impl Source {
-    pub(super) fn new(world: Arc<Mutex<World>>) -> Self {
-        Source { world }
+    pub(super) fn new(world: Arc<Mutex<World>>, killed: Arc<Notify>) -> Self {
+        Source { world, killed }
     }
 
     fn conversation(&self, id: &str, extent: u64) -> Conversation {
@@ -211,6 +213,14 @@ impl SourceRuntime for Source {
             });
         }
         let mut memory: Memory = serde_json::from_slice(&state.data).unwrap();
+        if let Memory::Unsubmitted { ids, .. } = &memory {
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            let kills = self.world.lock().unwrap().kills(Poison::Step, &ids);
+            if kills {
+                self.killed.notify_one();
+                std::future::pending::<()>().await;
+            }
+        }
         let answer = match event {
             SplitInput::Resume => return Ok(Ok(then(ask(&memory)))),
             SplitInput::Refresh(keys) => {

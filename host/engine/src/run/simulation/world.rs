@@ -57,6 +57,15 @@ pub(super) enum Change {
     Damage,
 }
 
+/// What kills each machine that does it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Poison {
+    /// To request the recordings of a conversation.
+    Step,
+    /// To download a recording.
+    Download,
+}
+
 /// Everything that outlives a crash.
 pub(super) struct World {
     pub(super) rng: SmallRng,
@@ -72,6 +81,8 @@ pub(super) struct World {
     pub(super) change: Option<Change>,
     /// How often something goes wrong.
     rate: f64,
+    /// What kills machines, and the conversation or recording.
+    pub(super) poison: Option<(Poison, String)>,
     /// Objects in sinks, by sink and key.
     pub(super) lake: BTreeMap<(String, String), Vec<u8>>,
     /// Those of them that were spoiled, and not put since.
@@ -224,6 +235,7 @@ impl World {
             change: None,
             crashes,
             rate,
+            poison: None,
             lake: BTreeMap::new(),
             spoiled: BTreeSet::new(),
             stored: BTreeMap::new(),
@@ -237,6 +249,12 @@ impl World {
             lake_outage: None,
             log: Vec::new(),
         }
+    }
+
+    /// Returns true if a machine dies that does this to any of these.
+    pub(super) fn kills(&self, what: Poison, ids: &[&str]) -> bool {
+        let poison = self.poison.as_ref();
+        poison.is_some_and(|(kind, id)| *kind == what && ids.contains(&id.as_str()))
     }
 
     /// Returns true if something goes wrong now.

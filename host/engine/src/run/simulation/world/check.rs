@@ -36,6 +36,24 @@ impl World {
         );
     }
 
+    /// The receipts of conversations that are lost, or a recording of which is, by conversation.
+    pub(in crate::run::simulation) fn losses(&self) -> BTreeMap<String, Value> {
+        let receipts = self.lake.iter();
+        let receipts = receipts.filter(|((_, key), _)| key.starts_with("receipts/"));
+        let lines = receipts.flat_map(|(_, data)| std::str::from_utf8(data).unwrap().lines());
+        let mut losses = BTreeMap::new();
+        for line in lines {
+            let receipt: Value = serde_json::from_str(line).unwrap();
+            if let (Some(id), Some("failed" | "partial")) = (
+                receipt["conversation_id"].as_str(),
+                receipt["outcome"].as_str(),
+            ) {
+                losses.insert(id.to_owned(), receipt);
+            }
+        }
+        losses
+    }
+
     fn check_sink(&self, sink: &str) {
         // Long: the requirements of one sink, which share what was read of it.
         let files = |prefix: &'static str| {
