@@ -33,6 +33,9 @@ const JOB: f64 = 0.7;
 /// The least that a job takes: one that is soon over is taken for one that hangs.
 const LEAST_JOB: Duration = Duration::from_secs(5);
 
+/// The faults that make a link or what comes of it of no use.
+const COSTLY: [&str; 4] = ["expired", "truncated", "corrupted", "unknown_content_type"];
+
 /// Whether faults strike that make any machine submit a batch again: files that are not what they claim to be and links
 /// that end too early have fresh links requested, and every second time that takes a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,8 +142,11 @@ async fn nothing_lost(site: &Site, wanted: &Files, fewest: u64, again: u64) {
         "{} of {calls} calls were refused",
         stats.refused
     );
-    // One that never ends may be divided in two.
-    let by_faults = 2 * batches.stuck + batches.unheard;
+    // One that never ends may be divided in two. A link of no use may cost one, every second time.
+    let useless = COSTLY.iter().filter_map(|fault| stats.struck.get(*fault));
+    let useless = useless.sum::<u64>();
+    println!("{useless} files or links were of no use");
+    let by_faults = 2 * batches.stuck + batches.unheard + useless;
     let most = (fewest as f64 * 1.02) as u64 + again + by_faults;
     assert!(
         batches.submitted <= most,
@@ -164,13 +170,6 @@ async fn through_kills(plan: Plan) {
         fault_seed: Some(seed),
         ..settings
     };
-    let mut again = plan.kills;
-    if plan.costly == CostlyFaults::Strike {
-        let (_, alone) = undisturbed(faulty.clone()).await;
-        println!("{alone} batch jobs of one machine with these faults, {fewest} without");
-        // Which faults strike depends on the order of requests.
-        again += alone + 3 * alone.isqrt() - fewest;
-    }
     let mut site = Site::start(faulty, work, PROGRAMS).await;
     let report = Storm::new(seed, plan.kills, plan.partitions)
         .rage(&mut site)
@@ -181,7 +180,7 @@ async fn through_kills(plan: Plan) {
         (plan.kills, plan.partitions),
         "the export ended before all was done to it: give it more conversations, or slower jobs"
     );
-    nothing_lost(&site, &wanted, fewest, again).await;
+    nothing_lost(&site, &wanted, fewest, plan.kills).await;
 }
 
 /// An export during which all servers are away for a while.
