@@ -344,7 +344,11 @@ async fn a_size_that_is_not_the_one_announced_is_found_whatever_the_server_says(
         artifact.size = Some(150);
         let error = way.deliver(&artifact).await.unwrap_err();
         let said = error.to_string();
-        assert!(matches!(error, TransferError::Link(_)), "{said}");
+        // Where the server has announced more, it may be the server that fails.
+        assert!(
+            matches!(error, TransferError::Link(_) | TransferError::Origin(_)),
+            "{said}"
+        );
         assert!(
             said.contains("144") || said.contains("ended early"),
             "{said}"
