@@ -5,19 +5,19 @@
 //! none. A header has the entry's number. The first entries are removed once no snapshot that is kept needs them; the
 //! last one always stays.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use async_nats::{HeaderMap, jetstream::stream::Stream};
 use async_trait::async_trait;
 use bytes::BytesMut;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 use recording_host_state::{Journal, QueueError, Snapshot};
 
 use super::{
     ClusterError, Fleet,
     compression::{compressed, unpacked},
-    connection::Try,
+    connection::{Try, pause},
     messages::MOST,
     publish::{MOST_AT_ONCE, Put, Stored, WRITE, is_of, new_id},
     settings::token,
@@ -27,6 +27,8 @@ use super::{
 
 /// The bytes of a part, at most.
 const PART: usize = 512 << 10;
+/// How long answers are asked for again that contradict each other: an election among servers takes up to 6 s.
+const LAG: Duration = Duration::from_secs(8);
 /// The header with the number of an entry.
 const ENTRY: &str = "Recording-Host-Entry";
 /// The header that says that another part of the entry follows.
@@ -176,6 +178,51 @@ impl FleetJournal {
         let what = format!("storing at {}", self.subject);
         self.fleet.repeat(&what, call).await
     }
+
+    /// The entries after a number. The inner error is what the servers' answers come to together, which one that has
+    /// just begun to lead the stream, or leads it no longer, may have got wrong.
+    async fn read(
+        &self,
+        known: &mut Place,
+        after: u64,
+    ) -> Result<Result<Vec<Vec<u8>>, QueueError>, QueueError> {
+        let last = self.last_place().await?;
+        if last.number < after {
+            return Ok(Err(QueueError::Diverged));
+        }
+        let mut from = match known.number == after {
+            true => known.sequence + 1,
+            false => self.start(after, last).await?,
+        };
+        let (mut entries, mut entry, mut at) = (Vec::new(), BytesMut::new(), *known);
+        while from <= last.sequence && entries.len() < MOST {
+            let next = after + entries.len() as u64 + 1;
+            let fleet = &self.fleet;
+            let read = fleet.messages(&self.stream, &self.subject, from, last.sequence);
+            let read = read.await?;
+            if read.is_empty() {
+                return Ok(Err(self.lack(next).await));
+            }
+            for part in read {
+                from = part.sequence + 1;
+                let number = self.number(&part.headers)?;
+                let next = after + entries.len() as u64 + 1;
+                if number != next {
+                    return Ok(Err(self.lack(next).await));
+                }
+                entry.extend_from_slice(&part.payload);
+                if part.headers.get(MORE).is_none() {
+                    entries.push(unpacked(&self.subject, &entry.split())?);
+                    at = Place {
+                        number,
+                        sequence: part.sequence,
+                    };
+                }
+            }
+        }
+        *known = at;
+        Ok(Ok(entries))
+    }
 }
 
 #[async_trait]
@@ -201,42 +248,15 @@ impl Journal for FleetJournal {
 
     async fn entries(&self, after: u64) -> Result<Vec<Vec<u8>>, QueueError> {
         let mut known = self.known.lock().await;
-        let last = self.last_place().await?;
-        if last.number < after {
-            return Err(QueueError::Diverged);
-        }
-        let mut from = match known.number == after {
-            true => known.sequence + 1,
-            false => self.start(after, last).await?,
-        };
-        let (mut entries, mut entry, mut at) = (Vec::new(), BytesMut::new(), *known);
-        while from <= last.sequence && entries.len() < MOST {
-            let next = after + entries.len() as u64 + 1;
-            let fleet = &self.fleet;
-            let read = fleet.messages(&self.stream, &self.subject, from, last.sequence);
-            let read = read.await?;
-            if read.is_empty() {
-                return Err(self.lack(next).await);
-            }
-            for part in read {
-                from = part.sequence + 1;
-                let number = self.number(&part.headers)?;
-                let next = after + entries.len() as u64 + 1;
-                if number != next {
-                    return Err(self.lack(next).await);
+        let began = Instant::now();
+        loop {
+            match self.read(&mut known, after).await? {
+                Err(error) if !matches!(error, QueueError::Cut) && began.elapsed() < LAG => {
+                    pause().await;
                 }
-                entry.extend_from_slice(&part.payload);
-                if part.headers.get(MORE).is_none() {
-                    entries.push(unpacked(&self.subject, &entry.split())?);
-                    at = Place {
-                        number,
-                        sequence: part.sequence,
-                    };
-                }
+                entries => return entries,
             }
         }
-        *known = at;
-        Ok(entries)
     }
 
     async fn keep_snapshot(&self, snapshot: &Snapshot, file: &Path) -> Result<(), QueueError> {

@@ -154,17 +154,28 @@ impl Candidate {
         };
         // The first try whose answer has not come: from then on the lease may have begun.
         let mut unclear = None;
+        // The lease of another, and since when it is as it is.
+        let mut seen = (0, Instant::now());
         loop {
+            let mut after = 0;
             if let Some(message) = self.fleet.last(&self.stream, &self.fence).await? {
                 let there = read(&message.payload)?;
-                match (there.holder == fence.holder, unclear) {
-                    (true, Some(sent)) => return Ok(self.leading(fence, message.sequence, sent)),
-                    _ => sleep(LOOK).await,
+                if let Some(sent) = unclear.filter(|_| there.holder == fence.holder) {
+                    return Ok(self.leading(fence, message.sequence, sent));
                 }
-                continue;
+                if seen.0 != message.sequence {
+                    seen = (message.sequence, Instant::now());
+                }
+                if seen.1.elapsed() < LEASE + MARGIN {
+                    sleep(LOOK).await;
+                    continue;
+                }
+                // Its leader has stepped down by its own clock, whether or not the servers have ended it yet: servers
+                // that are busy, or whose clocks differ, do so late.
+                after = message.sequence;
             }
             let sent = Instant::now();
-            match self.fleet.put(lease(&self.fence, &fence, 0)).await {
+            match self.fleet.put(lease(&self.fence, &fence, after)).await {
                 Ok(Stored::At(sequence)) => {
                     return Ok(self.leading(fence, sequence, unclear.unwrap_or(sent)));
                 }

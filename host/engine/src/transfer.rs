@@ -39,7 +39,9 @@ use object_target::{Name, ObjectTarget};
 pub use sink_binding::{ArchiveMode, SinkBinding};
 
 use recording_host_http::{Download, Downloads};
-use recording_host_model::{Artifact, ArtifactContents, ArtifactKey, Container, KeyContext, hex};
+use recording_host_model::{
+    Artifact, ArtifactContents, ArtifactKey, Container, KeyContext, hex, printable,
+};
 use recording_host_sink::{Body, PutOptions, PutResult, SinkError};
 use recording_host_state::Ledger;
 use recording_host_zip::Spool;
@@ -318,10 +320,8 @@ impl Transfer {
         Err(AttemptError::retry(reason))
     }
 
-    /// The queue's data on a conversation.
     async fn known(&self, conversation: &str) -> Result<KeyContext, TransferError> {
-        let known = self.ledger.known_one(conversation.to_owned()).await;
-        Ok(known.map_err(host)?.unwrap_or_default())
+        known(&*self.ledger, conversation).await
     }
 
     /// Begins a put in each sink; `replace` is that of [`PutOptions`].
@@ -364,6 +364,21 @@ impl Transfer {
         let all = share.saturating_mul(sinks as u64).min(u64::from(BUDGET));
         self.budget.acquire_many(all as u32).await.ok()
     }
+}
+
+/// The queue's data on a conversation. Without it nobody knows where its files belong: a node that has lost a fetch has
+/// none, and stores nothing more for it.
+pub(crate) async fn known(
+    ledger: &dyn Ledger,
+    conversation: &str,
+) -> Result<KeyContext, TransferError> {
+    let known = ledger.known_one(conversation.to_owned()).await;
+    known.map_err(host)?.ok_or_else(|| {
+        TransferError::Link(format!(
+            "the queue does not have the conversation {}",
+            printable(conversation)
+        ))
+    })
 }
 
 /// Hands bytes to every sink that still reads; returns false if none does.

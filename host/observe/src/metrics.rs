@@ -274,13 +274,20 @@ impl SourceMetrics {
         let queue = self.labels(&[("buffer_id", "queue")]);
         let bytes = &series.buffer_bytes;
         bytes.get_or_create(&queue).set(gauge(backlog.queue_bytes));
-        bytes.get_or_create(&spool).set(gauge(backlog.spool_bytes));
-        let most = series.buffer_max.get_or_create(&spool);
-        most.set(gauge(backlog.spool_max_bytes));
-        if let Some(fetches) = backlog.fetches {
-            let labels = self.labels(&[("buffer_id", "fetches")]);
-            let waiting = series.buffer_events.get_or_create(&labels);
-            waiting.set(gauge(fetches));
+        // A machine of a fleet that stands by does not tell it.
+        if backlog.spool_max_bytes > 0 {
+            bytes.get_or_create(&spool).set(gauge(backlog.spool_bytes));
+            let most = series.buffer_max.get_or_create(&spool);
+            most.set(gauge(backlog.spool_max_bytes));
+        }
+        let labels = self.labels(&[("buffer_id", "fetches")]);
+        match backlog.fetches {
+            Some(fetches) => {
+                let waiting = series.buffer_events.get_or_create(&labels);
+                waiting.set(gauge(fetches));
+            }
+            // Another machine tells it by now.
+            None => drop(series.buffer_events.remove(&labels)),
         }
         let labels = self.labels(&[]);
         if let Some(used) = backlog.requests_used {

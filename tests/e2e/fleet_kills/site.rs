@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    process::Child,
+    process::{Child, Command},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::{
     crashes::patient,
-    fleet::nats::{Proxy, Servers},
+    fleet::nats::{Proxy, Servers, freeze},
     support::Harness,
 };
 
@@ -27,6 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(4 * 60);
 
 /// How a program that finds no server ends.
 const UNREACHABLE: &str = "check `servers`, and that they run";
+
+/// How a program is started.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Setup {
+    pub(super) variables: Vec<(&'static str, String)>,
+    /// The program, unless it is the one that is tested.
+    pub(super) program: Option<PathBuf>,
+}
 
 /// How the work of an export is paced.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +57,7 @@ pub(super) struct Machine {
     /// The exit code, once it has ended by itself.
     pub(super) ended: Option<i32>,
     folder: PathBuf,
-    environment: Vec<(&'static str, String)>,
+    setup: Setup,
     child: Option<Child>,
 }
 
@@ -68,8 +76,14 @@ impl Machine {
         let log = File::options().create(true).append(true).open(self.log());
         let log = log.unwrap();
         let mut program = harness.program();
+        if let Some(other) = &self.setup.program {
+            let (environment, mut command) = (program, Command::new(other));
+            let set = environment.get_envs();
+            command.envs(set.filter_map(|(name, value)| Some((name, value?))));
+            program = command;
+        }
         program.args(["run", "--config"]).arg(self.config());
-        program.envs(self.environment.iter().cloned());
+        program.envs(self.setup.variables.iter().cloned());
         program.stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(program.spawn().unwrap());
         self.started = Instant::now();
@@ -81,6 +95,22 @@ impl Machine {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// Ends it as a service manager does.
+    fn end(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let id = child.id().to_string();
+            let sent = Command::new("kill").args(["-TERM", &id]).status();
+            assert!(sent.unwrap().success());
+            let code = child.wait().unwrap().code();
+            assert_eq!(code, Some(0), "{}", self.last_lines());
+        }
+    }
+
+    /// Has it stand still, or go on.
+    pub(super) fn freeze(&self, frozen: bool) {
+        freeze(self.child.as_ref(), frozen);
     }
 
     /// Notes if it has ended. One that begins while it is parted from all servers says so and ends; then it is started
@@ -127,24 +157,32 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Starts all of it.
-    pub(super) async fn start(mut settings: Settings, work: Work, programs: usize) -> Self {
-        settings.job_time = work.job_time.mul_f64(work.speed);
-        let harness = Harness::fast(settings, work.speed).await;
-        let config = paced(&harness, work);
-        let environment = vec![Vec::new(); programs];
-        Self::of(harness, config, environment).await
+    /// Starts all of it, a program for each setup.
+    pub(super) async fn start(settings: Settings, work: Work, setups: Vec<Setup>) -> Self {
+        Self::start_beside(settings, work, setups, &[]).await
     }
 
-    /// Starts a program for each environment.
-    pub(super) async fn of(
-        harness: Harness,
-        config: Value,
-        environments: Vec<Vec<(&'static str, String)>>,
+    /// The same, with sources that are other contact centers.
+    pub(super) async fn start_beside(
+        mut settings: Settings,
+        work: Work,
+        setups: Vec<Setup>,
+        others: &[(&str, &Harness)],
     ) -> Self {
+        settings.job_time = work.job_time.mul_f64(work.speed);
+        let harness = Harness::fast(settings, work.speed).await;
+        let mut config = paced(&harness, work);
+        for (name, other) in others {
+            config["sources"][name] = paced(other, work)["sources"]["calls"].take();
+        }
+        Self::of(harness, config, setups).await
+    }
+
+    /// The same with a configuration of one's own.
+    pub(super) async fn of(harness: Harness, config: Value, setups: Vec<Setup>) -> Self {
         let servers = Servers::start(SERVERS);
         let mut machines = Vec::new();
-        for (number, environment) in environments.into_iter().enumerate() {
+        for (number, setup) in setups.into_iter().enumerate() {
             let name = format!("machine-{number}");
             let mut links = Vec::new();
             for port in &servers.ports {
@@ -161,7 +199,7 @@ impl Site {
                 unreachable: 0,
                 ended: None,
                 folder: harness.folder.path().to_owned(),
-                environment,
+                setup,
                 child: None,
             };
             write(&machine.config(), &own);
@@ -192,6 +230,14 @@ impl Site {
     pub(super) fn kill(&mut self, number: usize) {
         self.machines[number].kill();
         self.machines[number].start(&self.harness);
+    }
+
+    /// Ends a program, and starts another in its place: that of another version, or the one that is tested.
+    pub(super) fn exchange(&mut self, number: usize, program: Option<&Path>) {
+        let machine = &mut self.machines[number];
+        machine.end();
+        machine.setup.program = program.map(Path::to_owned);
+        machine.start(&self.harness);
     }
 
     /// Notes which programs have ended; fails if one has not done so in order.

@@ -1,4 +1,5 @@
-//! What happens to a fleet at random moments until its export ends: processes are killed, and parted from others.
+//! What happens to a fleet at random moments until its export ends: processes are killed, stand still, and are parted
+//! from others.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +13,7 @@ use tokio::time::sleep;
 
 use super::{
     leads::Leads,
-    site::{LOOK, Site},
+    site::{LOOK, Machine, Site},
 };
 
 /// How long nothing is done between two blows (ms).
@@ -26,10 +27,28 @@ const CATCHES_UP: Duration = Duration::from_secs(5);
 /// How long a partition lasts (ms).
 const PARTED: std::ops::Range<u64> = 5000..20_000;
 
+/// How long a process stands still (ms): also longer than a lease, and than a fetch waits for a silent node.
+const FROZEN: std::ops::Range<u64> = 1000..45_000;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blow {
     Kill,
     Partition,
+    Freeze,
+}
+
+/// How often each blow falls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Blows {
+    pub(super) kills: u64,
+    pub(super) partitions: u64,
+    pub(super) freezes: u64,
+}
+
+impl Blows {
+    pub(super) fn count(&self) -> u64 {
+        self.kills + self.partitions + self.freezes
+    }
 }
 
 /// A partition: the ways on which nothing passes, by program and server.
@@ -46,6 +65,8 @@ pub(super) struct Storm {
     /// The server that is down, and until when; or since when the last one is back.
     down: Option<(usize, Instant)>,
     back: Option<Instant>,
+    /// The process that stands still, programs first, and until when.
+    frozen: Option<(usize, Instant)>,
     partition: Option<Partition>,
     struck: BTreeMap<&'static str, u64>,
     /// The leaders that were killed, and when.
@@ -68,17 +89,18 @@ impl Report {
             what.starts_with(match of {
                 Blow::Kill => "killed",
                 Blow::Partition => "parted",
+                Blow::Freeze => "frozen",
             })
         });
         of_kind.map(|(_, count)| count).sum()
     }
 
-    pub(super) fn kills(&self) -> u64 {
-        self.sum(Blow::Kill)
-    }
-
-    pub(super) fn partitions(&self) -> u64 {
-        self.sum(Blow::Partition)
+    pub(super) fn blows(&self) -> Blows {
+        Blows {
+            kills: self.sum(Blow::Kill),
+            partitions: self.sum(Blow::Partition),
+            freezes: self.sum(Blow::Freeze),
+        }
     }
 }
 
@@ -96,9 +118,8 @@ impl fmt::Display for Report {
         seconds.sort_by(f64::total_cmp);
         write!(
             f,
-            "{} kills and {} partitions in {:.0} s: {struck:?}; {terms} terms, {unreachable} starts without a server",
-            self.kills(),
-            self.partitions(),
+            "{:?} in {:.0} s: {struck:?}; {terms} terms, {unreachable} starts without a server",
+            self.blows(),
             lasted.as_secs_f64(),
         )?;
         match seconds[..] {
@@ -115,10 +136,11 @@ impl fmt::Display for Report {
 }
 
 impl Storm {
-    pub(super) fn new(seed: u64, kills: u64, partitions: u64) -> Self {
+    pub(super) fn new(seed: u64, count: Blows) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
-        let mut blows = vec![Blow::Kill; kills as usize];
-        blows.resize(blows.len() + partitions as usize, Blow::Partition);
+        let mut blows = vec![Blow::Kill; count.kills as usize];
+        blows.resize(blows.len() + count.partitions as usize, Blow::Partition);
+        blows.resize(blows.len() + count.freezes as usize, Blow::Freeze);
         blows.shuffle(&mut rng);
         Storm {
             rng,
@@ -126,6 +148,7 @@ impl Storm {
             next: Instant::now(),
             down: None,
             back: None,
+            frozen: None,
             partition: None,
             struck: BTreeMap::new(),
             leaders: Vec::new(),
@@ -170,13 +193,18 @@ impl Storm {
 
     fn strike(&mut self, site: &mut Site, leads: &Leads) {
         // A partition ends before another begins.
-        let possible = |blow: &Blow| *blow == Blow::Kill || self.partition.is_none();
+        let possible = |blow: &Blow| match blow {
+            Blow::Kill => true,
+            Blow::Partition => self.partition.is_none(),
+            Blow::Freeze => self.frozen.is_none(),
+        };
         let Some(place) = self.blows.iter().rposition(possible) else {
             return;
         };
         let what = match self.blows.remove(place) {
             Blow::Kill => self.kill(site, leads),
             Blow::Partition => self.part(site),
+            Blow::Freeze => self.freeze(site, leads),
         };
         *self.struck.entry(what).or_default() += 1;
     }
@@ -184,26 +212,48 @@ impl Storm {
     fn kill(&mut self, site: &mut Site, leads: &Leads) -> &'static str {
         let programs = site.machines.len();
         let victim = self.rng.random_range(0..programs + site.servers.count());
-        let all_up = self.down.is_none() && self.back.is_none_or(|it| it.elapsed() > CATCHES_UP);
-        if victim >= programs && all_up {
+        if victim >= programs && self.are_all_up(programs) {
             let down = Duration::from_millis(self.rng.random_range(DOWN));
             site.servers.kill(victim - programs);
             self.down = Some((victim - programs, Instant::now() + down));
             return "killed: server";
         }
         let victim = victim % programs;
-        let machine = &site.machines[victim];
-        // A lease from before its start is that of the process before.
-        let leading = leads
-            .now()
-            .filter(|(since, holder)| holder.node == machine.name && *since > machine.started);
+        let leading = leading(&site.machines[victim], leads);
         site.kill(victim);
         match leading {
-            Some((_, holder)) => {
+            Some(holder) => {
                 self.leaders.push((Instant::now(), holder));
                 "killed: leader"
             }
             None => "killed: program",
+        }
+    }
+
+    /// Returns true if all servers have everything: two that lack it would be too many.
+    fn are_all_up(&self, programs: usize) -> bool {
+        let frozen = self.frozen.is_some_and(|(number, _)| number >= programs);
+        !frozen && self.down.is_none() && self.back.is_none_or(|it| it.elapsed() > CATCHES_UP)
+    }
+
+    /// Has a program or a server stand still: leases and fetches of its own end, and it does not know.
+    fn freeze(&mut self, site: &Site, leads: &Leads) -> &'static str {
+        let programs = site.machines.len();
+        let mut victim = self.rng.random_range(0..programs + site.servers.count());
+        if victim >= programs && !self.are_all_up(programs) {
+            victim %= programs;
+        }
+        let lasts = Duration::from_millis(self.rng.random_range(FROZEN));
+        self.frozen = Some((victim, Instant::now() + lasts));
+        if victim >= programs {
+            site.servers.freeze(victim - programs, true);
+            return "frozen: server";
+        }
+        let leading = leading(&site.machines[victim], leads);
+        site.machines[victim].freeze(true);
+        match leading {
+            Some(_) => "frozen: leader",
+            None => "frozen: program",
         }
     }
 
@@ -250,6 +300,16 @@ impl Storm {
             site.servers.restart(server);
             self.back = Some(now);
         }
+        if let Some((number, _)) = self.frozen.take_if(|(_, until)| now >= *until) {
+            // One that was killed meanwhile has begun again, and does not mind.
+            match number.checked_sub(site.machines.len()) {
+                None => site.machines[number].freeze(false),
+                Some(server) => {
+                    site.servers.freeze(server, false);
+                    self.back = Some(now);
+                }
+            }
+        }
         if let Some(over) = self.partition.take_if(|it| now >= it.until) {
             for (program, server) in over.ways {
                 // Whatever it was.
@@ -257,4 +317,11 @@ impl Storm {
             }
         }
     }
+}
+
+/// The lease that a machine holds, if it leads.
+fn leading(machine: &Machine, leads: &Leads) -> Option<Holder> {
+    let (since, holder) = leads.now()?;
+    // One from before its start is that of the process before.
+    (holder.node == machine.name && since > machine.started).then_some(holder)
 }

@@ -8,7 +8,10 @@ use std::{
 use genesys_simulator::{AudioMix, Settings};
 use serde_json::json;
 
-use super::{given, settings, site::Site};
+use super::{
+    given, settings,
+    site::{Setup, Site},
+};
 use crate::{crashes::patient, fleet::nats::Proxy, support::Harness};
 
 /// How many bytes the line of a machine carries in a second.
@@ -33,16 +36,19 @@ async fn rate(conversations: u64, machines: usize) -> f64 {
     let harness = Harness::fast(settings, FAST).await;
     let address = harness.simulator.api_url();
     let port = address.rsplit(':').next().unwrap().parse().unwrap();
-    let (mut lines, mut environments) = (Vec::new(), Vec::new());
+    let (mut lines, mut setups) = (Vec::new(), Vec::new());
     for _ in 0..machines {
         let line = Proxy::slow(port, line()).await;
         let url = format!("http://127.0.0.1:{}", line.port);
-        environments.push(vec![("HTTP_PROXY", url), ("NO_PROXY", String::new())]);
+        setups.push(Setup {
+            variables: vec![("HTTP_PROXY", url), ("NO_PROXY", String::new())],
+            program: None,
+        });
         lines.push(line);
     }
     let mut config = patient(harness.config());
     config["concurrency"] = json!({ "splits": 64, "transfers": 16 });
-    let mut site = Site::of(harness, config, environments).await;
+    let mut site = Site::of(harness, config, setups).await;
     let began = Instant::now();
     // The others find nothing to do.
     site.until(Site::any_ended).await;

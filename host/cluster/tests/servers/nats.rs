@@ -98,6 +98,12 @@ impl Servers {
         }
     }
 
+    /// Has a server stand still, or go on.
+    #[allow(dead_code, reason = "not every test program does")]
+    pub(crate) fn freeze(&self, number: usize, frozen: bool) {
+        freeze(self.processes[number].as_ref(), frozen);
+    }
+
     /// Kills all of them.
     pub(crate) fn stop(&mut self) {
         (0..self.count()).for_each(|number| self.kill(number));
@@ -151,6 +157,16 @@ impl Servers {
         let fleet = Fleet::connect(self.settings(name)).await.unwrap();
         fleet.init().await.unwrap();
         fleet
+    }
+}
+
+/// Has a process stand still, as on a machine whose disk or memory is at its end, or go on.
+pub(crate) fn freeze(process: Option<&Child>, frozen: bool) {
+    if let Some(process) = process {
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let id = process.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status();
+        assert!(sent.unwrap().success(), "{signal} was not sent");
     }
 }
 

@@ -172,6 +172,7 @@ fn run(
         )),
         transfer: Arc::new(Way::new(
             Arc::clone(&world),
+            Arc::clone(&kept.ledger),
             Arc::clone(&part.killed),
             clock,
         )),

@@ -86,4 +86,15 @@ fn events_are_counted_by_source_and_sink() {
         assert!(text.lines().any(|there| there == line), "{line}\n{text}");
     }
     assert!(text.ends_with("# EOF\n"));
+    // The machine leads a fleet for a while.
+    let waiting = |fetches| {
+        calls.on_event(&Event::Backlog(Backlog {
+            fetches,
+            ..Backlog::default()
+        }));
+        metrics.text().contains(r#"buffer_id="fetches""#)
+    };
+    assert!(!waiting(None));
+    assert!(waiting(Some(4)));
+    assert!(!waiting(None), "another machine tells it by now");
 }

@@ -10,7 +10,7 @@ use tokio::{
 use super::{Pipeline, export::LABEL};
 use crate::{
     recover::ReceiptOwnership,
-    run::{FleetRole, RunError, RunReport},
+    run::{FleetRole, RunError, RunReport, backlog::owed},
 };
 use recording_host_model::{Error, Event, Events};
 use recording_host_state::{
@@ -302,6 +302,10 @@ impl Pipeline {
             if self.events.has_subscribers() {
                 let progress = ledger.progress().await?;
                 self.events.emit(|| Event::Progress(progress));
+                // Also says that this machine no longer counts the fetches that wait.
+                let sinks = self.bindings.iter().map(|binding| &*binding.name);
+                let backlog = owed(&ledger.stock().await?, sinks);
+                self.events.emit(|| Event::Backlog(backlog));
             }
             if known.borrow().is_none() {
                 let label = ledger.meta(LABEL).await?;

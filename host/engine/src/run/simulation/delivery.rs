@@ -15,14 +15,16 @@ use tokio::sync::Notify;
 use super::world::{Poison, World, different};
 use crate::{
     run::ports::ArtifactDelivery,
-    transfer::{DeliveryReport, SinkBinding, TransferError},
+    transfer::{DeliveryReport, SinkBinding, TransferError, known},
 };
 use recording_host_model::{Artifact, ArtifactKey, Object, clock::Clock, hex};
 use recording_host_sink::{Backpressure, SinkError};
+use recording_host_state::Ledger;
 
 /// The way from a link to two sinks.
 pub(super) struct Way {
     world: Arc<Mutex<World>>,
+    ledger: Arc<dyn Ledger>,
     killed: Arc<Notify>,
     clock: Clock,
     /// How many downloads are under way.
@@ -31,9 +33,15 @@ pub(super) struct Way {
 }
 
 impl Way {
-    pub(super) fn new(world: Arc<Mutex<World>>, killed: Arc<Notify>, clock: Clock) -> Self {
+    pub(super) fn new(
+        world: Arc<Mutex<World>>,
+        ledger: Arc<dyn Ledger>,
+        killed: Arc<Notify>,
+        clock: Clock,
+    ) -> Self {
         Way {
             world,
+            ledger,
             killed,
             clock,
             under_way: AtomicUsize::new(0),
@@ -77,12 +85,13 @@ impl ArtifactDelivery for Way {
                 _ => TransferError::Origin("simulated outage".into()),
             });
         }
+        let known = known(&*self.ledger, &key.conversation).await?;
         tokio::time::sleep(Duration::from_millis(1)).await;
         let bytes = key.recording.as_bytes();
         let object = Object {
             conversation: key.conversation.clone(),
             recording: key.recording.clone(),
-            key: format!("recordings/{}", key.recording),
+            key: format!("recordings/{}/{}", known.start, key.recording),
             member: None,
             content_type: "audio/ogg".into(),
             size: bytes.len() as u64,

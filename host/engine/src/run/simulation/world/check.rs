@@ -146,5 +146,17 @@ impl World {
             assert_eq!(count, objects.max(1), "rows of {call:?} in {sink}");
         }
         assert_eq!(outcomes.len(), self.conversations.len());
+        let receipts = outcomes.values().flat_map(BTreeMap::values);
+        let named: BTreeSet<&str> = receipts
+            .flat_map(|(.., receipt)| receipt["objects"].as_array())
+            .flatten()
+            .filter_map(|object| object["key"].as_str())
+            .collect();
+        for ((_, key), _) in files("recordings/") {
+            assert!(
+                named.contains(key.as_str()),
+                "no receipt names {key} in {sink}"
+            );
+        }
     }
 }
