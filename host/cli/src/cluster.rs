@@ -126,11 +126,12 @@ pub(super) async fn check(config: &Config) -> Option<CheckFinding> {
 
 async fn init(cluster: &Cluster) -> anyhow::Result<Done> {
     let fleet = Fleet::connect(cluster.settings.clone()).await?;
+    let is_new = fleet.streams().await?.is_empty();
     let before = fleet.problems().await?;
     fleet.init().await?;
     // Of a fleet that somebody uses, one with other settings than these.
-    for changed in before {
-        println!("changed: {changed}");
+    for problem in before.into_iter().filter(|_| !is_new) {
+        println!("put right: {problem}");
     }
     for stream in fleet.streams().await? {
         println!("{}", stream_line(&stream));
