@@ -15,7 +15,6 @@ use recording_host_observe::{
 };
 
 use super::{
-    allocator::FreePages,
     service,
     terminal::{self, Display},
     ui::{Beside, Ui},
@@ -180,7 +179,6 @@ impl Watching {
             .page
             .over(pipeline)
             .subscribe(self.display.subscriber(&name))
-            .subscribe(Arc::new(FreePages::default()))
             .subscribe(self.health.subscriber(&name));
         if let Some(notifier) = &self.notifier {
             pipeline = pipeline.subscribe(notifier.subscriber(&name, clock, endless));
