@@ -123,21 +123,18 @@ fn settings(conversations: u64) -> Settings {
 
 /// Programs that differ in nothing but their names.
 fn alike(programs: usize) -> Vec<Setup> {
-    vec![Setup::default(); programs]
+    vec![Setup::with(Vec::new()); programs]
 }
 
 /// A program whose clock is wrong, but for the monotonic one.
 fn wrong_by(offset: &str) -> Setup {
     let library = std::env::var("LIBFAKETIME");
     let library = library.expect("LIBFAKETIME is not set: tests/run installs faketime and sets it");
-    Setup {
-        variables: vec![
-            ("LD_PRELOAD", library),
-            ("FAKETIME", offset.to_owned()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-        ],
-        program: None,
-    }
+    Setup::with(vec![
+        ("LD_PRELOAD", library),
+        ("FAKETIME", offset.to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ])
 }
 
 /// What one undisturbed machine makes of a contact center, and the batch jobs that it takes.
@@ -365,7 +362,7 @@ async fn a_fleet_of_two_versions_exports_together() {
     };
     let begun = Setup {
         program: Some(former.clone()),
-        ..Setup::default()
+        variables: Vec::new(),
     };
     let mut site = Site::start(settings, work, vec![begun; 3]).await;
     let submitted = |site: &Site| site.harness.simulator.batches().submitted;
@@ -419,6 +416,6 @@ mod a_hundred_kills_of_a_fleet {
     #[tokio::test(flavor = "multi_thread")]
     #[ignore = "takes minutes; tests/fleet-kills runs it"]
     async fn four_machines_bring_more_than_one() {
-        throughput::compare(given("FLEET_MEDIA", 4000)).await;
+        throughput::compare(given("FLEET_MEDIA", 12_000)).await;
     }
 }

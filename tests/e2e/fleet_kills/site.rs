@@ -29,11 +29,19 @@ const PATIENCE: Duration = Duration::from_secs(4 * 60);
 const UNREACHABLE: &str = "check `servers`, and that they run";
 
 /// How a program is started.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Setup {
     pub(super) variables: Vec<(&'static str, String)>,
     /// The program, unless it is the one that is tested.
     pub(super) program: Option<PathBuf>,
+}
+
+impl Setup {
+    /// With variables of its own, and the program that `FLEET_PROGRAM` names.
+    pub(super) fn with(variables: Vec<(&'static str, String)>) -> Self {
+        let program = std::env::var_os("FLEET_PROGRAM").map(PathBuf::from);
+        Setup { variables, program }
+    }
 }
 
 /// How the work of an export is paced.

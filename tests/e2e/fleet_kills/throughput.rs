@@ -40,10 +40,8 @@ async fn rate(conversations: u64, machines: usize) -> f64 {
     for _ in 0..machines {
         let line = Proxy::slow(port, line()).await;
         let url = format!("http://127.0.0.1:{}", line.port);
-        setups.push(Setup {
-            variables: vec![("HTTP_PROXY", url), ("NO_PROXY", String::new())],
-            program: None,
-        });
+        let variables = vec![("HTTP_PROXY", url), ("NO_PROXY", String::new())];
+        setups.push(Setup::with(variables));
         lines.push(line);
     }
     let mut config = patient(harness.config());
