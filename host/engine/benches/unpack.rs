@@ -2,6 +2,9 @@
 //!
 //! `cargo bench -p recording-host --bench unpack`. Target: at least 0.9 times the library's speed.
 
+#[path = "../../../tests/benchmarks/queue.rs"]
+mod queue;
+
 use std::{
     fs::File,
     hint::black_box,
@@ -15,11 +18,9 @@ use flate2::{Compression, Decompress, FlushDecompress, Status, write::DeflateEnc
 use recording_host_engine::transfer::{SinkBinding, Transfer};
 use recording_host_http::{AllowedOrigins, Authenticator, Downloads};
 use recording_host_model::{
-    Artifact, ArtifactKey, Container, Conversation, Download, Next, Origin, OriginRole,
-    RecordingKey, Split, SplitState, Step, TimeRange, clock::Clock,
+    Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey, clock::Clock,
 };
 use recording_host_sink::{Body, Health, PutOptions, PutResult, Sink, SinkError};
-use recording_host_state::{Lease, Queue, WorkQueue};
 use recording_host_zip::{Archive, ZipLimits};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -133,55 +134,6 @@ async fn serve(body: Vec<u8>) -> String {
     origin
 }
 
-/// A queue that has a conversation.
-async fn queue_with(conversation: &str, folder: &std::path::Path) -> Queue {
-    let (queue, _) = Queue::open(folder, "bench").expect("the folder can be used");
-    let state = SplitState {
-        version: 1,
-        data: Vec::new(),
-    };
-    let search = Split {
-        id: "search".to_owned(),
-        kind: "pages".to_owned(),
-        state: state.clone(),
-    };
-    let range = TimeRange { from: 0, until: 1 };
-    let begun = queue.search(vec![search], range, 0).await;
-    begun.expect("the queue takes it");
-    let claimed = queue
-        .claim("search".to_owned(), Lease::without_end(0))
-        .await;
-    claimed.expect("the queue has it");
-    let step = Step {
-        conversations: vec![Conversation {
-            id: conversation.to_owned(),
-            start: 0,
-            end: Some(0),
-            direction: None,
-            ani: None,
-            dnis: None,
-            agents: Vec::new(),
-            queues: Vec::new(),
-            wrap_up_codes: Vec::new(),
-            tags: Vec::new(),
-            divisions: Vec::new(),
-            media_types: Vec::new(),
-            recorded: true,
-            revision: None,
-            attributes: Vec::new(),
-        }],
-        artifacts: Vec::new(),
-        outcomes: Vec::new(),
-        splits: Vec::new(),
-        updates: Vec::new(),
-        notes: Vec::new(),
-        next: Next::Done(state),
-    };
-    let found = queue.commit("search".to_owned(), step, 0, 0).await;
-    found.expect("the queue takes it");
-    queue
-}
-
 /// A transfer from a server on this machine to [`Nowhere`], and what to transfer.
 async fn delivery(folder: &std::path::Path, zip: Vec<u8>) -> (Transfer, SinkBinding, Artifact) {
     let origin = serve(zip).await;
@@ -197,7 +149,11 @@ async fn delivery(folder: &std::path::Path, zip: Vec<u8>) -> (Transfer, SinkBind
             Clock::default(),
         )
         .unwrap(),
-        Arc::new(queue_with("c", folder).await),
+        Arc::new(
+            queue::with("c", folder)
+                .await
+                .expect("the folder can be used"),
+        ),
         folder.to_owned(),
     );
     let artifact = Artifact {

@@ -1,5 +1,8 @@
 //! A recording on its way from a server to a bucket, both of them here.
 
+#[path = "../queue.rs"]
+mod queue;
+
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
@@ -12,7 +15,6 @@ use recording_host_model::{
     Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey, clock::Clock,
 };
 use recording_host_sink_s3::{Credentials, Identity, S3, S3SinkConfig};
-use recording_host_state::Queue;
 use tokio::runtime::{Builder, Runtime};
 
 /// The length of the recording, in bytes.
@@ -40,10 +42,10 @@ pub(super) fn deliver() -> Result<(), Box<dyn std::error::Error>> {
         Arc::new(Authenticator::None),
         Clock::default(),
     )?;
-    let (queue, _) = Queue::open(folder.path(), "counts")?;
-    let transfer = Transfer::new(downloads, Arc::new(queue), folder.path().to_owned());
     // What the counted thread does is all but the server and the queue.
     let runtime = Builder::new_current_thread().enable_all().build()?;
+    let queue = runtime.block_on(queue::with("c", folder.path()))?;
+    let transfer = Transfer::new(downloads, Arc::new(queue), folder.path().to_owned());
     let bucket = runtime.block_on(bucket(&origin));
     let binding = SinkBinding::new("bucket", Arc::new(bucket));
     let recording = recording(&origin);
