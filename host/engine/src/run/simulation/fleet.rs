@@ -163,6 +163,43 @@ fn what_kills_every_machine_is_a_loss_and_everything_else_is_stored() {
 }
 
 #[test]
+fn what_is_taken_from_one_node_after_another_is_no_loss() {
+    for seed in 0..20 {
+        let world = Arc::new(Mutex::new(World::calm(seed)));
+        in_simulated_time(async {
+            let clock = clock_of(&world);
+            let fleet = MemoryFleet::new();
+            let mut part = Part::alone();
+            let mut others = JoinSet::new();
+            for number in 0..NODES {
+                let (world, part) = (Arc::clone(&world), part.clone());
+                others.spawn(node(world, fleet.clone(), clock, number, part));
+            }
+            let mut rng = SmallRng::seed_from_u64(seed);
+            let taken = fleet.clone();
+            others.spawn(async move {
+                // Less often than one is that may be what stops nodes.
+                for _ in 0..60 {
+                    clock
+                        .sleep(Duration::from_millis(rng.random_range(0..8000)))
+                        .await;
+                    taken
+                        .taken()
+                        .iter()
+                        .for_each(|fetch| taken.redeliver(fetch));
+                }
+            });
+            part.fleet = FleetRole::Leader(Arc::new(fleet.clone()));
+            beside(&mut others, export(&world, clock, seed, Some(&part))).await;
+        });
+        let world = world.lock().unwrap();
+        world.check();
+        let lost = world.losses();
+        assert!(lost.is_empty(), "{seed}: {lost:?}");
+    }
+}
+
+#[test]
 fn without_faults_a_fleet_repeats_no_work() {
     for seed in 0..20 {
         let world = Arc::new(Mutex::new(World::calm(seed)));
