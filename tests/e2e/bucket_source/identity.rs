@@ -1,5 +1,8 @@
 //! As whom a source downloads, from where the credentials come, and where they never go.
 
+#[path = "../../benchmarks/queue.rs"]
+mod queue;
+
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
@@ -10,7 +13,6 @@ use recording_host_model::{
     Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey, clock::Clock,
 };
 use recording_host_sink::filesystem::Filesystem;
-use recording_host_state::Queue;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -62,7 +64,7 @@ async fn pushed() -> (Server, Harness, String) {
 async fn credentials_go_only_to_origins_of_the_sources_own_requests() {
     let (url, heard) = listening().await;
     let folder = tempfile::tempdir().unwrap();
-    let queue = Queue::open(folder.path(), "test").unwrap().0;
+    let queue = queue::with("c", folder.path()).await.unwrap();
     let keys = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test");
     let provider = SharedCredentialsProvider::new(keys);
     let login = Authenticator::Signer(Box::new(SigV4::new(

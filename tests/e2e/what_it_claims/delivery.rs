@@ -341,6 +341,7 @@ async fn a_size_that_is_not_the_one_announced_is_found_whatever_the_server_says(
     for end in [End::Length, End::Chunks, End::Connection] {
         let way = Way::new().await;
         let mut artifact = way.artifact(("c1", "r1", 0), &wav(100, 100), end);
+        way.commit(std::slice::from_ref(&artifact), 1).await;
         artifact.size = Some(150);
         let error = way.deliver(&artifact).await.unwrap_err();
         let said = error.to_string();
@@ -363,6 +364,7 @@ async fn a_size_that_is_not_the_one_announced_is_found_whatever_the_server_says(
 async fn what_a_source_says_wrong_of_one_artifact_costs_that_one() {
     let way = Way::new().await;
     let good = way.artifact(("c1", "r1", 0), &wav(100, 100), End::Length);
+    way.commit(std::slice::from_ref(&good), 1).await;
     let with = |change: &dyn Fn(&mut Artifact)| {
         let mut artifact = good.clone();
         change(&mut artifact);
