@@ -162,35 +162,42 @@ fn what_kills_every_machine_is_a_loss_and_everything_else_is_stored() {
     losses_of(Poison::Download);
 }
 
+/// Exports a world in which nothing goes wrong, beside what is done to the fleet meanwhile.
+fn export_calmly<F>(seed: u64, meanwhile: impl FnOnce(MemoryFleet, Clock) -> F) -> Arc<Mutex<World>>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let world = Arc::new(Mutex::new(World::calm(seed)));
+    in_simulated_time(async {
+        let clock = clock_of(&world);
+        let fleet = MemoryFleet::new();
+        let mut part = Part::alone();
+        let mut others = JoinSet::new();
+        for number in 0..NODES {
+            let (world, part) = (Arc::clone(&world), part.clone());
+            others.spawn(node(world, fleet.clone(), clock, number, part));
+        }
+        others.spawn(meanwhile(fleet.clone(), clock));
+        part.fleet = FleetRole::Leader(Arc::new(fleet));
+        beside(&mut others, export(&world, clock, seed, Some(&part))).await;
+    });
+    world
+}
+
 #[test]
 fn what_is_taken_from_one_node_after_another_is_no_loss() {
     for seed in 0..20 {
-        let world = Arc::new(Mutex::new(World::calm(seed)));
-        in_simulated_time(async {
-            let clock = clock_of(&world);
-            let fleet = MemoryFleet::new();
-            let mut part = Part::alone();
-            let mut others = JoinSet::new();
-            for number in 0..NODES {
-                let (world, part) = (Arc::clone(&world), part.clone());
-                others.spawn(node(world, fleet.clone(), clock, number, part));
-            }
+        let world = export_calmly(seed, |fleet, clock| async move {
             let mut rng = SmallRng::seed_from_u64(seed);
-            let taken = fleet.clone();
-            others.spawn(async move {
-                // Less often than one is that may be what stops nodes.
-                for _ in 0..60 {
-                    clock
-                        .sleep(Duration::from_millis(rng.random_range(0..8000)))
-                        .await;
-                    taken
-                        .taken()
-                        .iter()
-                        .for_each(|fetch| taken.redeliver(fetch));
-                }
-            });
-            part.fleet = FleetRole::Leader(Arc::new(fleet.clone()));
-            beside(&mut others, export(&world, clock, seed, Some(&part))).await;
+            // Less often than one is that may be what stops nodes.
+            for _ in 0..60 {
+                let pause = rng.random_range(0..8000);
+                clock.sleep(Duration::from_millis(pause)).await;
+                fleet
+                    .taken()
+                    .iter()
+                    .for_each(|fetch| fleet.redeliver(fetch));
+            }
         });
         let world = world.lock().unwrap();
         world.check();
@@ -202,19 +209,7 @@ fn what_is_taken_from_one_node_after_another_is_no_loss() {
 #[test]
 fn without_faults_a_fleet_repeats_no_work() {
     for seed in 0..20 {
-        let world = Arc::new(Mutex::new(World::calm(seed)));
-        in_simulated_time(async {
-            let clock = clock_of(&world);
-            let fleet = MemoryFleet::new();
-            let mut part = Part::alone();
-            let mut nodes = JoinSet::new();
-            for number in 0..NODES {
-                let (world, part) = (Arc::clone(&world), part.clone());
-                nodes.spawn(node(world, fleet.clone(), clock, number, part));
-            }
-            part.fleet = FleetRole::Leader(Arc::new(fleet.clone()));
-            beside(&mut nodes, export(&world, clock, seed, Some(&part))).await;
-        });
+        let world = export_calmly(seed, |_, _| async {});
         assert_nothing_repeated(&world, seed);
     }
 }
