@@ -40,6 +40,7 @@ mod splits;
 mod start_steps;
 mod step;
 mod summary;
+mod suspect;
 mod tasks;
 mod tuning;
 

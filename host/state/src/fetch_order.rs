@@ -53,6 +53,17 @@ pub struct FetchChange {
     v: u32,
     #[serde(flatten)]
     pub(super) kind: ChangeKind,
+    /// What a node does of the fetch; then nothing changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attempt: Option<Attempt>,
+}
+
+/// A split or an artifact, by its name, of which something is done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Attempt {
+    Begun(String),
+    Ended(String),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -282,6 +293,40 @@ impl FetchChange {
         ))
     }
 
+    /// That a node begins to do something of a split or an artifact, which changes nothing. If it stops, others know
+    /// what it was doing.
+    #[must_use]
+    pub fn begun(what: &str) -> Self {
+        Self::attempt(Attempt::Begun(what.to_owned()))
+    }
+
+    /// That what the node has [begun](Self::begun) has come to an end, with a result or without.
+    #[must_use]
+    pub fn ended(what: &str) -> Self {
+        Self::attempt(Attempt::Ended(what.to_owned()))
+    }
+
+    /// What nodes have [begun](Self::begun) of a fetch and none has come to the end of, and how often.
+    #[must_use]
+    pub fn begun_in_vain(reported: &[Self]) -> BTreeMap<String, u64> {
+        let mut begun = BTreeMap::new();
+        for change in reported {
+            match &change.attempt {
+                Some(Attempt::Begun(what)) => *begun.entry(what.clone()).or_default() += 1,
+                Some(Attempt::Ended(what)) => drop(begun.remove(what)),
+                None => {}
+            }
+        }
+        begun
+    }
+
+    fn attempt(attempt: Attempt) -> Self {
+        FetchChange {
+            attempt: Some(attempt),
+            ..Self::delivered(&[])
+        }
+    }
+
     /// A split that was let go at a time (ms).
     #[must_use]
     pub fn abandoned(split: &str, failure: &FetchFailure, now: u64) -> Self {
@@ -296,7 +341,11 @@ impl FetchChange {
     }
 
     fn of(kind: ChangeKind) -> Self {
-        FetchChange { v: VERSION, kind }
+        FetchChange {
+            v: VERSION,
+            kind,
+            attempt: None,
+        }
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) has written.

@@ -22,8 +22,9 @@ use crate::{
 const SERVERS: usize = 3;
 /// How often it is looked whether a process has ended.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
-/// How long nothing may be asked of the contact center, beside what is done to the fleet.
-const PATIENCE: Duration = Duration::from_secs(4 * 60);
+/// How long nothing may be asked of the contact center, beside what is done to the fleet: a job that never ends is given
+/// up after half an hour, and is asked after a third of its age.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// How a program that finds no server ends.
 const UNREACHABLE: &str = "check `servers`, and that they run";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::{task::JoinSet, time::Instant};
 use tracing::Instrument;
 
-use super::{Engine, RunError, in_flight::InFlight, links::PendingArtifact};
+use super::{Engine, RunError, in_flight::InFlight, links::PendingArtifact, suspect::in_turn};
 use crate::{
     receipt,
     transfer::{DeliveryReport, SinkBinding, TransferError},
@@ -51,15 +51,21 @@ impl Engine {
                 .iter()
                 .map(|sink_index| Arc::clone(&self.bindings[*sink_index]));
             let bindings: Vec<Arc<SinkBinding>> = to.collect();
-            let began = Instant::now();
+            let suspect = in_flight.held.suspect(&link.split);
             let span = link.span.clone();
             let delivering = async move {
                 let bindings: Vec<&SinkBinding> = bindings.iter().map(AsRef::as_ref).collect();
-                let result = match (bindings.is_empty(), link.is_last) {
-                    (true, _) => Ok(DeliveryReport::default()),
-                    (false, false) => transfer.deliver(&link.artifact, &bindings).await,
-                    (false, true) => transfer.keep_aside(&link.artifact, &bindings).await,
+                let key = link.artifact.key.to_text();
+                let delivery = async {
+                    let began = Instant::now();
+                    let result = match (bindings.is_empty(), link.is_last) {
+                        (true, _) => Ok(DeliveryReport::default()),
+                        (false, false) => transfer.deliver(&link.artifact, &bindings).await,
+                        (false, true) => transfer.keep_aside(&link.artifact, &bindings).await,
+                    };
+                    (began, result)
                 };
+                let (began, result) = in_turn(suspect.as_deref(), &key, delivery).await;
                 TransferDone {
                     link,
                     began,

@@ -199,14 +199,6 @@ impl PendingArtifacts {
         count
     }
 
-    /// Returns true if any of the artifacts of a split is being downloaded, or is being obtained anew.
-    pub(super) fn is_on_its_way(&self, split: &str, keys: &[String]) -> bool {
-        let obtained = [&self.stale, &self.refreshing];
-        let obtained = obtained.iter().filter_map(|of| of.get(split)).flatten();
-        let mut on_their_way = obtained.chain(&self.in_flight);
-        on_their_way.any(|key| keys.contains(key))
-    }
-
     /// Takes up to `most` splits of which fresh links are to be requested and may be, as `may` says; they
     /// count as asked.
     pub(super) fn take_refreshes(

@@ -19,6 +19,7 @@ use super::{
     sink_health::SinkHealth,
     sink_identity::marker_of,
     sink_outage::ProbeDone,
+    suspect::{self, Suspect},
     tasks::{Happened, Tasks},
 };
 use crate::identity;
@@ -31,11 +32,7 @@ use recording_host_state::{
 
 /// How often a node tells what is under way, at most.
 const REPORT: Duration = Duration::from_secs(1);
-/// A fetch that nodes have taken so often and never ended may be what stops them: it is divided, and its files are
-/// downloaded one at a time. Machines that are killed for other reasons, every ten seconds one, have taken fetches more
-/// than twenty times.
-const MOST_DELIVERIES: u64 = 100;
-/// The code of what stops them.
+/// The code of what stops nodes.
 const FETCH_NOT_ENDED: &str = "fetch-not-ended";
 
 /// The fetches that a node has.
@@ -58,8 +55,8 @@ struct HeldFetch {
     conversations: Vec<String>,
     /// True if objects that are not as they should be are replaced.
     repair: bool,
-    /// True if it may be what stops nodes.
-    suspect: bool,
+    /// How it is done if it may be what stops nodes.
+    suspect: Option<Arc<Suspect>>,
 }
 
 impl HeldFetches {
@@ -76,9 +73,10 @@ impl HeldFetches {
         fetch.is_some_and(|fetch| fetch.repair)
     }
 
-    /// Returns true if a fetch may be what stops nodes.
-    fn is_suspect(&self, fetch: &str) -> bool {
-        self.held.get(fetch).is_some_and(|fetch| fetch.suspect)
+    /// How a split is done if its fetch may be what stops nodes.
+    pub(super) fn suspect(&self, split: &str) -> Option<Arc<Suspect>> {
+        let fetch = self.of_split(split)?;
+        self.held.get(fetch)?.suspect.clone()
     }
 
     /// Returns true if something may be under way for a fetch.
@@ -327,14 +325,21 @@ impl Engine {
 
     /// Takes a fetch on, where the node before has left it.
     async fn take_on(&self, taken: TakenFetch, in_flight: &mut InFlight) -> Result<(), RunError> {
-        let (fetch, deliveries) = (taken.order.fetch.clone(), taken.deliveries);
+        let fetch = taken.order.fetch.clone();
         self.compare_sinks(&taken.order, in_flight).await?;
+        let suspect = Suspect::of(&taken, &self.fleet);
+        if suspect.is_some() {
+            self.warn(&format!(
+                "machines have taken {fetch} {} times, and none has ended it: one thing of it is done at a time",
+                taken.deliveries
+            ));
+        }
         let held = HeldFetch {
             conversations: taken.order.conversations().map(str::to_owned).collect(),
             repair: taken.order.repair,
-            suspect: deliveries > MOST_DELIVERIES,
+            suspect,
         };
-        let suspect = held.suspect;
+        let stopping = suspect::what_stops_nodes(&taken.changes);
         self.ledger.take_on(taken, self.clock.now()).await?;
         for (id, due) in self.work.open_splits().await? {
             if id.starts_with(&fetch) {
@@ -343,63 +348,40 @@ impl Engine {
         }
         in_flight.held.held.insert(fetch.clone(), held);
         in_flight.held.changed(&fetch);
-        if suspect {
-            return self.isolate(&fetch, deliveries, in_flight).await;
-        }
+        self.give_up(&fetch, &stopping, in_flight).await?;
         for (split, keys) in self.undelivered_of(&fetch).await? {
             in_flight.links.want(&split, keys);
         }
         Ok(())
     }
 
-    /// The artifacts of the splits of a fetch that are done, which no sink has, in their order.
+    /// The artifacts of the splits of a fetch that are done, which no sink has.
     async fn undelivered_of(&self, fetch: &str) -> Result<BTreeMap<String, Vec<String>>, RunError> {
         let mut undelivered = self.ledger.undelivered().await?;
         undelivered.retain(|split, _| split.starts_with(fetch));
-        for keys in undelivered.values_mut() {
-            keys.sort();
-        }
         Ok(undelivered)
     }
 
-    /// Finds out what it is about a fetch that no node has ended. Its jobs are divided, down to one conversation, which
-    /// is a loss that is named; its files come one at a time, and the one that came last is such a loss as well.
-    async fn isolate(
+    /// Gives up what stops nodes, of a fetch: an artifact is a loss that is named, and a split is divided, down to one
+    /// conversation, which is such a loss as well.
+    async fn give_up(
         &self,
         fetch: &str,
-        deliveries: u64,
+        stopping: &BTreeMap<String, u64>,
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
-        let reason =
-            format!("machines have taken this fetch {deliveries} times, and none has ended it");
-        for (id, _) in self.work.open_splits().await? {
-            let split = match id.starts_with(fetch) {
-                true => self.work.split(id).await?,
-                false => None,
-            };
-            if let Some(split) = split {
-                self.fail_split(&split, FETCH_NOT_ENDED, reason.clone(), in_flight)
+        let undelivered = self.undelivered_of(fetch).await?;
+        let artifacts: BTreeSet<String> = undelivered.into_values().flatten().collect();
+        for (what, times) in stopping {
+            let reason = format!(
+                "{times} machines have begun this, and each of them has stopped before its end"
+            );
+            if artifacts.contains(what) {
+                let lost = ArtifactResult::failed(what.clone(), FETCH_NOT_ENDED, &reason);
+                self.write_lost(vec![lost], in_flight).await?;
+            } else if let Some(split) = self.work.split(what.clone()).await? {
+                self.fail_split(&split, FETCH_NOT_ENDED, reason, in_flight)
                     .await?;
-            }
-        }
-        // The first time, nobody knows which of them it was.
-        if deliveries > MOST_DELIVERIES + 1 {
-            let undelivered = self.undelivered_of(fetch).await?;
-            let last = undelivered.into_values().flatten().next();
-            let lost = last.map(|key| ArtifactResult::failed(key, FETCH_NOT_ENDED, &reason));
-            self.write_lost(lost.into_iter().collect(), in_flight)
-                .await?;
-        }
-        self.bring_next(fetch, in_flight).await
-    }
-
-    /// Has the next file of a fetch come, unless it is on its way.
-    async fn bring_next(&self, fetch: &str, in_flight: &mut InFlight) -> Result<(), RunError> {
-        let next = self.undelivered_of(fetch).await?.into_iter().next();
-        if let Some((split, mut keys)) = next {
-            keys.truncate(1);
-            if !in_flight.links.is_on_its_way(&split, &keys) {
-                in_flight.links.want(&split, keys);
             }
         }
         Ok(())
@@ -415,8 +397,6 @@ impl Engine {
             if self.ledger.is_finished(fetch.clone()).await? {
                 consumer.done(&fetch).await?;
                 self.lose_fetch(&fetch, in_flight).await?;
-            } else if in_flight.held.is_suspect(&fetch) {
-                self.bring_next(&fetch, in_flight).await?;
             }
         }
         Ok(())

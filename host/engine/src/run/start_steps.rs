@@ -50,7 +50,9 @@ impl Engine {
         let priority = in_flight.priority(&id);
         let lease = Lease::without_end(now);
         if let Some(split) = self.work.claim(id, lease).await? {
-            self.spawn(steps, split, priority, NextInput::SplitInput(input));
+            let suspect = in_flight.held.suspect(&split.id);
+            let todo = NextInput::SplitInput(input);
+            self.spawn(steps, split, suspect, priority, todo);
         }
         Ok(())
     }

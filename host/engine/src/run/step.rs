@@ -12,6 +12,7 @@ use super::{
     ms, pause,
     ports::{HttpGateway, SourceRuntime},
     splits::is_search,
+    suspect::{Suspect, in_turn},
 };
 use crate::source_session::note;
 use recording_host_http::Priority;
@@ -57,13 +58,17 @@ impl Engine {
         &self,
         steps: &mut JoinSet<StepDone>,
         split: Split,
+        suspect: Option<Arc<Suspect>>,
         priority: Priority,
         todo: NextInput,
     ) {
         let (source, http) = (Arc::clone(&self.source), Arc::clone(&self.http));
         let clock = self.clock;
         let span = self.spans.of(&split.id, &split.kind);
-        let step = async move { advance(&*source, &*http, clock, split, priority, todo).await };
+        let step = async move {
+            let suspect = suspect.as_deref();
+            advance(&*source, &*http, clock, split, suspect, priority, todo).await
+        };
         steps.spawn(step.instrument(span));
     }
 
@@ -126,7 +131,9 @@ impl Engine {
             Next::Send(send) => {
                 split.state = send.state;
                 let priority = in_flight.priority(&split.id);
-                self.spawn(steps, split, priority, NextInput::Request(send.request));
+                let suspect = in_flight.held.suspect(&split.id);
+                let todo = NextInput::Request(send.request);
+                self.spawn(steps, split, suspect, priority, todo);
             }
             Next::Wait(wait) => {
                 in_flight.splits.resume_at(split.id, wait.until);
@@ -306,6 +313,7 @@ async fn advance(
     http: &dyn HttpGateway,
     clock: Clock,
     mut split: Split,
+    suspect: Option<&Suspect>,
     priority: Priority,
     mut todo: NextInput,
 ) -> StepDone {
@@ -323,7 +331,8 @@ async fn advance(
                 SplitInput::Response(answer)
             }
         };
-        match source.step(split.state.clone(), event, clock.now()).await {
+        let step = source.step(split.state.clone(), event, clock.now());
+        match in_turn(suspect, &split.id, step).await {
             Ok(Ok(step)) if is_silent(&step) && step.notes.is_empty() => match step.next {
                 Next::Send(_) if requests >= REQUESTS => {
                     let reason = format!(

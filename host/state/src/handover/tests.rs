@@ -279,6 +279,28 @@ fn what_a_later_version_has_written_is_refused_with_its_version() {
     );
 }
 
+#[test]
+fn what_is_begun_in_vain_is_counted_until_anybody_comes_to_its_end() {
+    let reported = [
+        FetchChange::begun("a"),
+        FetchChange::begun("b"),
+        FetchChange::ended("b"),
+        FetchChange::delivered(&[]),
+        FetchChange::begun("a"),
+        FetchChange::step("x-000001", &handing_over(), NOW, 0),
+        FetchChange::begun("b"),
+    ];
+    let stored = reported.map(|change| FetchChange::from_bytes(&change.to_bytes()).unwrap());
+    let in_vain = FetchChange::begun_in_vain(&stored);
+    assert_eq!(in_vain, BTreeMap::from([("a".into(), 2), ("b".into(), 1)]));
+    // Earlier versions read results of no artifact, which change nothing.
+    let mut known: serde_json::Value = serde_json::from_slice(&stored[0].to_bytes()).unwrap();
+    known.as_object_mut().unwrap().remove("attempt");
+    let nothing: serde_json::Value =
+        serde_json::from_slice(&FetchChange::delivered(&[]).to_bytes()).unwrap();
+    assert_eq!(known, nothing);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_fetch_is_one_nodes_and_another_ones_when_that_has_stopped() {
     let queue = leader().await;

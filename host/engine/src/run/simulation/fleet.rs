@@ -189,8 +189,8 @@ fn what_is_taken_from_one_node_after_another_is_no_loss() {
     for seed in 0..20 {
         let world = export_calmly(seed, |fleet, clock| async move {
             let mut rng = SmallRng::seed_from_u64(seed);
-            // Less often than one is that may be what stops nodes.
-            for _ in 0..60 {
+            // Far more often than one is that may be what stops nodes.
+            for _ in 0..200 {
                 let pause = rng.random_range(0..8000);
                 clock.sleep(Duration::from_millis(pause)).await;
                 fleet
