@@ -77,6 +77,16 @@ impl Machines {
             .unwrap()
     }
 
+    /// How many credentials have a rate that is leased.
+    async fn credentials_with_slots(&self) -> u64 {
+        let shown = self.cluster(&["status", "--json"], "a").await;
+        let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+        let streams = shown["streams"].as_array().unwrap();
+        let is_rate = |stream: &&Value| stream["name"].as_str().unwrap().ends_with("_rate");
+        let rate = streams.iter().find(is_rate).unwrap();
+        rate["messages"].as_u64().unwrap()
+    }
+
     async fn cluster(&self, arguments: &[&str], node: &str) -> Output {
         self.run(&[&["cluster"], arguments].concat(), node).await
     }
@@ -313,8 +323,18 @@ async fn what_is_wrong_with_a_fleet_is_said_before_anything_is_done() {
         "{}",
         said(&checked)
     );
+    assert!(
+        said(&checked).contains("not counted in the fleet's rate"),
+        "{}",
+        said(&checked)
+    );
     let made = machines.cluster(&["init"], "a").await;
     assert!(made.status.success(), "{}", said(&made));
+    // What other commands request counts as what machines do.
+    assert_eq!(machines.credentials_with_slots().await, 0);
+    let planned = machines.run(&["plan"], "a").await;
+    assert!(planned.status.success(), "{}", said(&planned));
+    assert_eq!(machines.credentials_with_slots().await, 1);
     let parts = machines.run(&["run", "--shard", "1/2"], "a").await;
     assert_eq!(parts.status.code(), Some(2));
     assert!(

@@ -7,7 +7,7 @@ use futures_util::future::{join, join_all};
 use recording_host_config::{Config, SecretScope};
 use recording_host_engine::run::{CheckFinding, CheckState, check_sink};
 
-use super::{Done, clock::clock, print, terminal::Display};
+use super::{Done, clock::clock, print, run::pipelines, terminal::Display};
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
@@ -30,7 +30,7 @@ impl Check {
         };
         let mut all = BTreeMap::new();
         let mut bad = 0;
-        let pipelines = config.pipelines(clock().await?).await?;
+        let pipelines = pipelines(&config, clock().await?).await?;
         let display = Display::begin();
         let checks = pipelines.into_iter().map(|pipeline| async {
             let name = pipeline.name().to_owned();

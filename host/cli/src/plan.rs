@@ -9,7 +9,7 @@ use clap::Args;
 use recording_host_config::SecretScope;
 use recording_host_engine::plan::picture;
 
-use super::{Done, clock::clock, print, terminal::Display};
+use super::{Done, clock::clock, print, run::pipelines, terminal::Display};
 
 #[derive(Debug, Args)]
 pub(super) struct Plan {
@@ -28,7 +28,7 @@ impl Plan {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
         let config = crate::load_within(&self.config, SecretScope::All, crate::SECRETS)?;
         let mut all = BTreeMap::new();
-        let pipelines = config.pipelines(clock().await?).await?;
+        let pipelines = pipelines(&config, clock().await?).await?;
         let several = pipelines.len() > 1;
         for pipeline in pipelines {
             let name = pipeline.name();

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
 
-use super::{Done, clock::clock, print, terminal::Display};
+use super::{Done, clock::clock, print, run::pipelines, terminal::Display};
 
 #[derive(Debug, Args)]
 pub(super) struct Reconcile {
@@ -20,7 +20,7 @@ impl Reconcile {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
         let config = crate::load(&self.config)?;
         let mut all = BTreeMap::new();
-        for pipeline in config.pipelines(clock().await?).await? {
+        for pipeline in pipelines(&config, clock().await?).await? {
             let display = Display::begin();
             let watched = pipeline
                 .clone()

@@ -27,6 +27,7 @@ use super::{
     terminal,
 };
 use fleet::Machine;
+pub(super) use fleet::pipelines;
 use limits::RunLimits;
 use runs::{Loaded, Runs};
 

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use recording_host_engine::{Pipeline, run::Interval};
 
 use super::jobs::{Job, Order, Push as Jobs, Select};
-use crate::{Done, clock::clock, stopped, terminal};
+use crate::{Done, clock::clock, run::pipelines, stopped, terminal};
 
 /// The type of the sources that can push.
 const SOURCE: &str = "genesys_cloud";
@@ -134,7 +134,7 @@ impl Whose {
     /// The way to the jobs, and the interval of their source.
     async fn connect(&self) -> anyhow::Result<(Jobs, Interval)> {
         let config = crate::load(&self.config)?;
-        let mut found = config.pipelines(clock().await?).await?;
+        let mut found = pipelines(&config, clock().await?).await?;
         if let Some(name) = &self.source {
             found.retain(|pipeline| pipeline.name() == name);
         }

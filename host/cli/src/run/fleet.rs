@@ -1,6 +1,6 @@
 //! A run on a machine of a fleet.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use recording_host_cluster::{Fleet, FleetNode, FleetRates, NodeRequest};
 use recording_host_config::Config;
@@ -11,6 +11,37 @@ use recording_host_state::fleet::FleetMember;
 use tokio::task::JoinSet;
 
 use crate::{control::Server, shard::Part, signals::Requests, terminal};
+
+/// How long a command waits for the servers of the fleet.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The pipelines of a configuration, for a command beside the runs of the fleet's machines: its requests take slots of
+/// the fleet's rate, if the servers answer.
+pub(crate) async fn pipelines(config: &Config, clock: Clock) -> anyhow::Result<Vec<Pipeline>> {
+    let pipelines = config.pipelines(clock).await?;
+    let Some(cluster) = config.cluster() else {
+        return Ok(pipelines);
+    };
+    let mut settings = cluster.settings.clone();
+    settings.patience = settings.patience.min(PATIENCE);
+    let limiters = match Fleet::open(settings).await {
+        Ok(fleet) => limiters(&fleet, clock),
+        Err(error) => {
+            let text = format!(
+                "{error}. Therefore, the requests of this command are not counted in the fleet's rate"
+            );
+            terminal::say("warn", &text);
+            return Ok(pipelines);
+        }
+    };
+    let counted = pipelines.into_iter().map(|it| it.limiters(&limiters));
+    Ok(counted.collect())
+}
+
+/// Those that all machines of a fleet share.
+fn limiters(fleet: &Fleet, clock: Clock) -> Limiters {
+    Limiters::shared(Arc::new(FleetRates::new(fleet).in_time_of(clock)))
+}
 
 /// This machine, if it is one of a fleet.
 pub(super) struct Machine(Option<Joined>);
@@ -36,7 +67,7 @@ impl Machine {
         let fleet = Fleet::open(cluster.settings.clone()).await?;
         Ok(Machine(Some(Joined {
             member: Arc::new(FleetNode::new(&fleet, &*cluster.node)),
-            limiters: Limiters::shared(Arc::new(FleetRates::new(&fleet).in_time_of(clock))),
+            limiters: limiters(&fleet, clock),
             node: cluster.node.clone(),
             fleet,
         })))

@@ -6,6 +6,11 @@ use recording_host_model::clock::Clock;
 
 use crate::{control::Server, shard::Part, signals::Requests};
 
+/// The pipelines of a configuration, for a command beside runs.
+pub(crate) async fn pipelines(config: &Config, clock: Clock) -> anyhow::Result<Vec<Pipeline>> {
+    Ok(config.pipelines(clock).await?)
+}
+
 /// This machine, which does all by itself.
 pub(super) struct Machine;
 
