@@ -1,6 +1,8 @@
 //! Several machines run one export: what their operator does, and gets wrong.
 
 use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
     process::{Child, Command, Output, Stdio},
     time::Duration,
 };
@@ -119,6 +121,21 @@ impl Machines {
             }
         })
         .await;
+    }
+
+    /// Puts a text where machines look for something else.
+    fn put(&self, subject: &str, text: &str) {
+        let address = ("127.0.0.1", self.servers.ports[0]);
+        let mut server = TcpStream::connect(address).unwrap();
+        let message = format!(
+            "CONNECT {{}}\r\nPUB {subject} {}\r\n{text}\r\nPING\r\n",
+            text.len()
+        );
+        server.write_all(message.as_bytes()).unwrap();
+        // Whatever is said before, this comes when all of it was done.
+        let answered = BufReader::new(server).lines();
+        let mut answered = answered.map_while(Result::ok);
+        assert!(answered.any(|line| line == "PONG"));
     }
 
     /// How a machine ends, and what it has said.
@@ -330,11 +347,6 @@ async fn what_is_wrong_with_a_fleet_is_said_before_anything_is_done() {
     );
     let made = machines.cluster(&["init"], "a").await;
     assert!(made.status.success(), "{}", said(&made));
-    // What other commands request counts as what machines do.
-    assert_eq!(machines.credentials_with_slots().await, 0);
-    let planned = machines.run(&["plan"], "a").await;
-    assert!(planned.status.success(), "{}", said(&planned));
-    assert_eq!(machines.credentials_with_slots().await, 1);
     let parts = machines.run(&["run", "--shard", "1/2"], "a").await;
     assert_eq!(parts.status.code(), Some(2));
     assert!(
@@ -404,5 +416,53 @@ async fn fetches_that_somebody_has_removed_from_the_streams_are_published_again(
         "{}",
         said(&ended)
     );
+    machines.verify(600).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn what_other_commands_request_counts_in_the_fleets_rate() {
+    let machines = Machines::new(40).await;
+    assert_eq!(machines.credentials_with_slots().await, 0);
+    let planned = machines.run(&["plan"], "a").await;
+    assert!(planned.status.success(), "{}", said(&planned));
+    assert_eq!(machines.credentials_with_slots().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn what_cannot_be_read_ends_no_machine_and_loses_nothing() {
+    let mut machines = Machines::new(600).await;
+    machines.start("a");
+    machines.until_fetches(2).await;
+    machines.start("b");
+    // Of a fetch that machines do, and of one that there is not.
+    machines.put("recording-host_main_reports.calls.calls-000002", "neither");
+    machines.put("recording-host.main.work.calls.calls-900000", "neither");
+    let mut told = String::new();
+    for node in ["a", "b"] {
+        let ended = machines.end(node).await;
+        assert!(
+            matches!(ended.status.code(), Some(0 | 3)),
+            "{}",
+            said(&ended)
+        );
+        told.push_str(&said(&ended));
+    }
+    for what in [
+        "what came of the fetch calls-900000 cannot be read",
+        "what a machine reported of calls-000002 cannot be read",
+    ] {
+        assert!(told.contains(what), "{told}");
+    }
+    let status = machines.status().await;
+    assert_eq!(
+        status["sources"]["calls"]["dead_letters"],
+        json!(1),
+        "{status}"
+    );
+    let shown = said(&machines.cluster(&["status"], "a").await);
+    let kept = "source calls: 1 fetches could not be read";
+    assert!(shown.contains(kept), "{shown}");
     machines.verify(600).await;
 }

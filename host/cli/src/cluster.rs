@@ -1,6 +1,6 @@
 //! `cluster`: makes and shows the fleet that the machines of a configuration are, and has one of them end.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 use recording_host_cluster::{Fleet, NodeRequest, NodeState, StreamState};
@@ -145,8 +145,12 @@ async fn status(cluster: &Cluster, as_json: bool) -> anyhow::Result<Done> {
     let streams = fleet.streams().await?;
     let nodes = fleet.nodes().await?;
     // Without their streams there is nobody who leads, and nothing that waits.
-    let (leaders, fetches) = match problems.is_empty() {
-        true => (fleet.leaders().await?, fleet.fetches().await?),
+    let (leaders, fetches, dead) = match problems.is_empty() {
+        true => (
+            fleet.leaders().await?,
+            fleet.fetches().await?,
+            fleet.dead_letters().await?,
+        ),
         false => Default::default(),
     };
     let names = leaders.keys().chain(fetches.keys());
@@ -158,8 +162,12 @@ async fn status(cluster: &Cluster, as_json: bool) -> anyhow::Result<Done> {
     let sources: Vec<(String, Option<String>, FetchCounts)> = sources.collect();
     if as_json {
         let sources = sources.into_iter().map(|(name, leader, fetches)| {
-            let of =
-                json!({ "leader": leader, "waiting": fetches.waiting, "taken": fetches.taken });
+            let of = json!({
+                "leader": leader,
+                "waiting": fetches.waiting,
+                "taken": fetches.taken,
+                "dead_letters": dead.get(&name).map_or(0, |(count, _)| *count),
+            });
             (name, of)
         });
         let sources: serde_json::Map<String, Value> = sources.collect();
@@ -169,7 +177,7 @@ async fn status(cluster: &Cluster, as_json: bool) -> anyhow::Result<Done> {
             json!({ "nodes": nodes, "sources": sources, "streams": streams, "problems": problems })
         );
     } else {
-        print(&nodes, &sources, &streams, &problems);
+        print(&nodes, &sources, &dead, &streams, &problems);
     }
     Ok(match problems.is_empty() {
         true => Done::All,
@@ -180,6 +188,7 @@ async fn status(cluster: &Cluster, as_json: bool) -> anyhow::Result<Done> {
 fn print(
     nodes: &[NodeState],
     sources: &[(String, Option<String>, FetchCounts)],
+    dead: &BTreeMap<String, (u64, String)>,
     streams: &[StreamState],
     problems: &[String],
 ) {
@@ -203,6 +212,11 @@ fn print(
         println!(
             "source {name}: led by {leader}, {} fetches wait, {} are in progress",
             fetches.waiting, fetches.taken
+        );
+    }
+    for (name, (count, subjects)) in dead {
+        println!(
+            "source {name}: {count} fetches could not be read and were handed over again; what came of them is kept for 30 days, at {subjects}"
         );
     }
     for stream in streams {

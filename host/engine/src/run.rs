@@ -203,7 +203,7 @@ impl Engine {
                 Happened::ResultsWritten(written) => {
                     self.on_results_written(written, &mut in_flight).await?;
                 }
-                Happened::Reported(report) => self.on_report((*report)?, &mut in_flight).await?,
+                Happened::Reported(report) => self.on_report(*report, &mut in_flight).await?,
                 Happened::FetchTaken(_) | Happened::Time => {}
                 Happened::Stop => {
                     self.drain(&mut in_flight, tasks, &mut results).await?;

@@ -32,6 +32,8 @@ pub enum Event {
     Activity(Activity),
     /// How much waits, and how much of the vendor's limit is used; as often as `Progress`.
     Backlog(Backlog),
+    /// Another machine of the fleet leads the export, and this one does what comes; as often as `Progress`.
+    StandingBy,
     /// How far a plan, a verification, a reconciliation or a repair is, which look at much and move little.
     Examined {
         /// The things that are counted, such as `days compared`.

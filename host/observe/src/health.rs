@@ -50,6 +50,8 @@ struct Source {
     /// True if the run of this source has ended.
     ended: bool,
     answers: Answers,
+    /// True once another machine led: this one may have nothing to ask for.
+    stood_by: bool,
     unavailable: BTreeSet<String>,
     /// The sinks that were unavailable when the configuration was reloaded, until the new run says how they
     /// are.
@@ -69,13 +71,15 @@ impl Health {
     pub fn subscriber(&self, source: &str) -> Arc<dyn Subscriber> {
         self.with(|sources| {
             let former = sources.remove(source);
-            let (answers, before) = former.map_or_else(Default::default, |former| {
-                (former.answers, former.absent().cloned().collect())
+            let (answers, stood_by, before) = former.map_or_else(Default::default, |former| {
+                let before = former.absent().cloned().collect();
+                (former.answers, former.stood_by, before)
             });
             let watched = Source {
                 heard: Instant::now(),
                 ended: false,
                 answers,
+                stood_by,
                 unavailable: BTreeSet::new(),
                 before,
             };
@@ -104,6 +108,7 @@ impl Health {
                 Event::Request { kind, status, .. } => source.answers.heard(kind, *status),
                 // It has tried its sinks by then.
                 Event::Progress(_) => source.before.clear(),
+                Event::StandingBy => source.stood_by = true,
                 Event::SinkUnavailable { sink } => {
                     source.unavailable.insert(sink.clone());
                 }
@@ -166,6 +171,7 @@ impl Health {
             for (name, source) in sources.iter() {
                 match source.answers.now() {
                     _ if source.ended => {}
+                    None if source.stood_by => {}
                     None => reasons.push(format!("{name}: the source has not answered yet")),
                     Some(false) => reasons.push(format!("{name}: the source does not answer")),
                     Some(true) => {}
@@ -226,6 +232,18 @@ mod tests {
             backlog: 3,
         });
         assert!(health.hindered().is_empty());
+    }
+
+    #[test]
+    fn a_machine_that_stands_by_is_ready_before_it_has_anything_to_do() {
+        let health = Health::default();
+        let source = health.subscriber("calls");
+        source.on_event(&Event::StandingBy);
+        assert!(health.hindered().is_empty());
+        let again = health.subscriber("calls");
+        assert!(health.hindered().is_empty(), "a reload is none");
+        again.on_event(&request(None));
+        assert_eq!(health.hindered(), ["calls: the source does not answer"]);
     }
 
     #[test]

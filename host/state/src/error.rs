@@ -84,7 +84,55 @@ pub enum QueueError {
     Interrupted,
 }
 
+/// Why what came of a fetch of a fleet cannot be used; within [`QueueError::Backend`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// A later version of this program has written it.
+    #[error(
+        "{what} has the format {version}, which this version of the program does not know; upgrade this node"
+    )]
+    LaterFormat {
+        /// What it is.
+        what: String,
+        /// Its format.
+        version: u32,
+    },
+    /// It cannot be read.
+    #[error("what came of the fetch {fetch} cannot be read: {reason}")]
+    Unreadable {
+        /// The fetch.
+        fetch: String,
+        /// Why not, without anything of what came.
+        reason: String,
+    },
+}
+
+impl From<FetchError> for QueueError {
+    fn from(error: FetchError) -> Self {
+        QueueError::Backend(Box::new(error))
+    }
+}
+
 impl QueueError {
+    /// Why what came of a fetch cannot be used, if that is the error.
+    #[must_use]
+    pub fn fetch_error(&self) -> Option<&FetchError> {
+        match self {
+            QueueError::Backend(error) => error.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// The fetch of which what came cannot be read, if that is the error, and why not.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<(&str, &str)> {
+        match self.fetch_error()? {
+            FetchError::Unreadable { fetch, reason } => Some((fetch, reason)),
+            FetchError::LaterFormat { .. } => None,
+        }
+    }
+
     /// An error of the system at a path.
     pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.display().to_string();

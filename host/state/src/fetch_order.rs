@@ -1,18 +1,19 @@
 //! A fetch as it goes to another machine, and the changes that come back: JSON, with a version. A link is never
 //! part of it.
 
+mod delivered;
 pub(super) mod parts;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FetchFailure, QueueError};
+use super::{FetchError, FetchFailure, QueueError};
+use delivered::Delivered;
 use parts::Bytes;
 use recording_host_model::{
-    Artifact, ArtifactContents, ArtifactKey, ArtifactResult, Container, Conversation, Download,
-    IndexMetadata, MissingRecording, Next, Object, ReportedOutcome, Split, SplitState, Step,
-    Update, Wait,
+    Artifact, ArtifactKey, ArtifactResult, Container, Conversation, Download, IndexMetadata, Next,
+    Object, ReportedOutcome, Split, SplitState, Step, Update, Wait,
 };
 
 /// The version of the format. Members may be added under the same one; readers ignore those that they do not
@@ -152,38 +153,6 @@ pub(super) struct SplitStep {
     due: Option<u64>,
 }
 
-/// The result of an artifact.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Delivered {
-    artifact: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    took: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    backlog: Vec<String>,
-    result: Result<Contents, (String, String)>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Contents {
-    objects: Vec<StoredObject>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    missing: Vec<LostRecording>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    lost: Option<LostRecording>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    lost_in: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    dropped: Vec<(String, String)>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct LostRecording {
-    conversation: String,
-    code: String,
-    message: String,
-    retryable: bool,
-}
-
 /// A split that is let go.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Abandoned {
@@ -195,8 +164,11 @@ pub(super) struct Abandoned {
     divisible: bool,
 }
 
-fn unreadable(what: &str, error: serde_json::Error) -> QueueError {
-    QueueError::Backend(format!("{what} cannot be read: {error}").into())
+/// Says where something is not as it is to be, and nothing of what is there: it may be personal.
+fn unreadable(what: &str, error: &serde_json::Error) -> QueueError {
+    let (line, column) = (error.line(), error.column());
+    let text = format!("{what} cannot be read: it is none from line {line}, column {column} on");
+    QueueError::Backend(text.into())
 }
 
 /// Reads JSON whose member `v` is a version of its format, which is looked at first: a later one than `known` was
@@ -210,14 +182,12 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(
     struct Version {
         v: u32,
     }
-    let Version { v } = serde_json::from_slice(bytes).map_err(|error| unreadable(what, error))?;
+    let Version { v } = serde_json::from_slice(bytes).map_err(|error| unreadable(what, &error))?;
     if v > known {
-        let reason = format!(
-            "{what} has the format {v}, which this version of the program does not know; upgrade this node"
-        );
-        return Err(QueueError::Backend(reason.into()));
+        let what = what.to_owned();
+        return Err(FetchError::LaterFormat { what, version: v }.into());
     }
-    serde_json::from_slice(bytes).map_err(|error| unreadable(what, error))
+    serde_json::from_slice(bytes).map_err(|error| unreadable(what, &error))
 }
 
 impl FetchOrder {
@@ -241,7 +211,7 @@ impl FetchOrder {
     /// Reads what [`to_bytes`](Self::to_bytes) has written.
     ///
     /// # Errors
-    /// [`QueueError::Backend`] if it is no order, or of a later version.
+    /// [`FetchError::LaterFormat`] within [`QueueError::Backend`], or another one there if it is no order.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, QueueError> {
         read("a fetch", bytes, VERSION)
     }
@@ -351,7 +321,7 @@ impl FetchChange {
     /// Reads what [`to_bytes`](Self::to_bytes) has written.
     ///
     /// # Errors
-    /// [`QueueError::Backend`] if it is no change, or of a later version.
+    /// [`FetchError::LaterFormat`] within [`QueueError::Backend`], or another one there if it is no change.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, QueueError> {
         read("a report of a fetch", bytes, VERSION)
     }
@@ -466,72 +436,6 @@ impl StoredObject {
             file: self.file,
             index_metadata: self.index_metadata.map(Into::into),
             ..self.object
-        }
-    }
-}
-
-impl Delivered {
-    fn of(result: &ArtifactResult) -> Self {
-        let contents = |contents: &ArtifactContents| Contents {
-            objects: contents
-                .objects
-                .iter()
-                .map(|(sink, object)| StoredObject::of(sink, object))
-                .collect(),
-            missing: contents.missing.iter().map(LostRecording::of).collect(),
-            lost: contents.lost.as_ref().map(LostRecording::of),
-            lost_in: contents.lost_in.clone(),
-            dropped: contents.dropped.clone(),
-        };
-        Delivered {
-            artifact: result.artifact.clone(),
-            took: result.took.clone(),
-            backlog: result.backlog.clone(),
-            result: result.result.as_ref().map(contents).map_err(Clone::clone),
-        }
-    }
-
-    pub(super) fn into_result(self) -> ArtifactResult {
-        let contents = |contents: Contents| ArtifactContents {
-            objects: contents
-                .objects
-                .into_iter()
-                .map(|stored| (stored.sink.clone(), stored.into_object()))
-                .collect(),
-            missing: contents
-                .missing
-                .into_iter()
-                .map(LostRecording::into_missing)
-                .collect(),
-            lost: contents.lost.map(LostRecording::into_missing),
-            lost_in: contents.lost_in,
-            dropped: contents.dropped,
-        };
-        ArtifactResult {
-            artifact: self.artifact,
-            result: self.result.map(contents),
-            took: self.took,
-            backlog: self.backlog,
-        }
-    }
-}
-
-impl LostRecording {
-    fn of(missing: &MissingRecording) -> Self {
-        LostRecording {
-            conversation: missing.conversation.clone(),
-            code: missing.code.clone(),
-            message: missing.message.clone(),
-            retryable: missing.retryable,
-        }
-    }
-
-    fn into_missing(self) -> MissingRecording {
-        MissingRecording {
-            conversation: self.conversation,
-            code: self.code,
-            message: self.message,
-            retryable: self.retryable,
         }
     }
 }

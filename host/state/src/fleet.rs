@@ -90,6 +90,7 @@ pub trait FetchPublisher: Debug + Send + Sync {
     /// Waits for the first report after a sequence; 0 is before all.
     ///
     /// # Errors
+    /// [Unreadable](QueueError::unreadable) as long as the fetch of that report is not [forgotten](Self::forget). Any other
     /// [`QueueError`]; the call can be repeated.
     async fn next_report(&self, after: u64) -> Result<FetchReport, QueueError>;
 
@@ -107,7 +108,8 @@ pub trait FetchConsumer: Debug + Send + Sync {
     /// node stops.
     ///
     /// # Errors
-    /// [`QueueError`]; the call can be repeated.
+    /// [Unreadable](QueueError::unreadable) if there was one that cannot be read: it is put aside, and the leader publishes it
+    /// anew. Any other [`QueueError`]; the call can be repeated.
     async fn take(&self) -> Result<TakenFetch, QueueError>;
 
     /// Reports a change of a fetch that this node has.

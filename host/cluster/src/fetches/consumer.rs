@@ -20,18 +20,24 @@ use recording_host_state::{
     fleet::{FetchConsumer, TakenFetch},
 };
 
-use super::{ACK_WAIT, PROGRESS, order_subject, report_subject};
+use super::{ACK_WAIT, PROGRESS, dead_subject, order_subject, read, report_subject};
 use crate::{
     ClusterError, Fleet,
-    compression::{compressed, unpacked},
+    compression::compressed,
     connection::{Try, pause},
     publish::{Put, Stored, WRITE, is_of, new_id},
-    settings::token,
+    settings::{token, untoken},
     streams::StreamUse,
 };
 
 /// How long one request for a fetch waits.
 const WAIT: Duration = Duration::from_secs(5);
+/// How long one waits of which a report cannot be read.
+const UNREADABLE: Duration = Duration::from_secs(10);
+/// How long an order that cannot be read is kept.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The header that says why it cannot be read.
+const REASON: &str = "Recording-Host-Reason";
 /// The most fetches that all nodes together have at once.
 const MOST: i64 = 10_000;
 
@@ -132,8 +138,8 @@ impl FleetConsumer {
         let subject = self.subject(fetch);
         let (mut changes, mut last) = (Vec::new(), 0);
         while let Some(message) = self.fleet.next(&self.reports, &subject, last + 1).await? {
-            let bytes = unpacked(&subject, &message.payload)?;
-            changes.push(FetchChange::from_bytes(&bytes)?);
+            let there = (&*subject, &*message.payload);
+            changes.push(read(fetch, there, FetchChange::from_bytes)?);
             last = message.sequence;
         }
         Ok((changes, last))
@@ -166,6 +172,27 @@ impl FleetConsumer {
         Ok(self.fleet.repeat(&what, call).await?)
     }
 
+    /// Keeps an order that cannot be read where people may look at it, and nobody takes it.
+    async fn put_aside(&self, message: &Message, reason: &str) -> Result<(), ClusterError> {
+        let fetch = token(&fetch_of(message));
+        let mut put = Put::new(
+            dead_subject(&self.fleet.settings, &self.source, &fetch),
+            message.payload.clone(),
+        );
+        put.headers.insert(REASON, reason);
+        let put = put.lasting(KEPT.as_secs());
+        let what = format!("putting {} aside", put.subject);
+        let call = async || match self.fleet.put(put.clone()).await? {
+            Stored::At(_) => Ok(Try::Done(())),
+            other => Ok(Try::Passing(format!("{other:?}"))),
+        };
+        self.fleet.repeat(&what, call).await?;
+        if let Err(error) = message.ack_with(AckKind::Term).await {
+            tracing::debug!(%error, "what was put aside comes again");
+        }
+        Ok(())
+    }
+
     /// Makes a fetch this node's: nobody else can report on it any more.
     async fn take_over(&self, fetch: &str) -> Result<(Vec<FetchChange>, u64), QueueError> {
         loop {
@@ -176,6 +203,19 @@ impl FleetConsumer {
             }
         }
     }
+}
+
+/// Gives a fetch back, for nodes to take after a while.
+async fn give_back(message: &Message, after: Option<Duration>) {
+    if let Err(error) = message.ack_with(AckKind::Nak(after)).await {
+        tracing::debug!(%error, "a fetch was not given back; it is taken when it was silent for long");
+    }
+}
+
+/// The fetch that an order is of, as its subject says.
+fn fetch_of(message: &Message) -> String {
+    let name = message.subject.rsplit('.').next().and_then(untoken);
+    name.unwrap_or_else(|| message.subject.to_string())
 }
 
 /// Says in regular intervals that a fetch is being done.
@@ -204,9 +244,22 @@ impl FetchConsumer for FleetConsumer {
         };
         let info = held.message.info().ok();
         let deliveries = info.and_then(|info| u64::try_from(info.delivered).ok());
-        let bytes = unpacked(&held.message.subject, &held.message.payload)?;
-        let order = FetchOrder::from_bytes(&bytes)?;
-        let (changes, last) = self.take_over(&order.fetch).await?;
+        let there = (&*held.message.subject, &*held.message.payload);
+        let order = match read(&fetch_of(&held.message), there, FetchOrder::from_bytes) {
+            Err(error) if error.unreadable().is_some() => {
+                self.put_aside(&held.message, &error.to_string()).await?;
+                return Err(error);
+            }
+            order => order?,
+        };
+        let (changes, last) = match self.take_over(&order.fetch).await {
+            Err(error) if error.unreadable().is_some() => {
+                // The leader meets the same report, and takes the fetch back.
+                give_back(&held.message, Some(UNREADABLE)).await;
+                return Err(error);
+            }
+            taken => taken?,
+        };
         held.last = last;
         self.held().insert(order.fetch.clone(), held);
         Ok(TakenFetch {
@@ -259,9 +312,7 @@ impl FetchConsumer for FleetConsumer {
         let Some(held) = self.held().remove(fetch) else {
             return Ok(());
         };
-        if let Err(error) = held.message.ack_with(AckKind::Nak(None)).await {
-            tracing::debug!(%error, fetch, "a fetch was not given back; it is taken when it was silent for long");
-        }
+        give_back(&held.message, None).await;
         Ok(())
     }
 }

@@ -11,13 +11,10 @@ use recording_host_state::{
     fleet::{FetchCounts, FetchPublisher, FetchReport},
 };
 
-use super::{order_subject, report_subject};
+use super::{order_subject, read, report_subject};
 use crate::{
-    ClusterError, Fleet, Leader, WorkMessage,
-    compression::{compressed, unpacked},
-    connection::Try,
-    settings::untoken,
-    streams::StreamUse,
+    ClusterError, Fleet, Leader, WorkMessage, compression::compressed, connection::Try,
+    settings::untoken, streams::StreamUse,
 };
 
 /// How often it is looked whether a node has reported something.
@@ -110,11 +107,12 @@ impl FetchPublisher for FleetPublisher {
                 after = message.sequence;
                 continue;
             };
-            let bytes = unpacked(&message.subject, &message.payload)?;
+            let there = (&*message.subject, &*message.payload);
+            let change = read(&fetch, there, FetchChange::from_bytes)?;
             return Ok(FetchReport {
                 sequence: message.sequence,
                 fetch,
-                change: FetchChange::from_bytes(&bytes)?,
+                change,
             });
         }
     }

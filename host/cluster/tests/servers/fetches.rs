@@ -158,6 +158,57 @@ async fn a_fetch_goes_to_one_node_and_its_reports_to_the_leader() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a NATS server, which tests/run installs"]
+async fn what_cannot_be_read_costs_no_node_anything_and_is_published_anew() {
+    let servers = Servers::start(1);
+    let fleet = servers.fleet("main").await;
+    let publisher = publisher(&fleet).await;
+    let client = async_nats::connect(fleet.settings().servers[0].clone());
+    let stream = async_nats::jetstream::new(client.await.unwrap());
+    let garbage = async |subject: &str| {
+        let stored = stream.publish(subject.to_owned(), "neither".into()).await;
+        stored.unwrap().await.unwrap();
+    };
+    let made = orders(2).await;
+    garbage("recording-host.main.work.calls.calls-000000").await;
+    let node = node(&fleet).await;
+    let refused = node.take().await.unwrap_err();
+    let (named, _) = refused.unreadable().unwrap();
+    assert_eq!(named, "calls-000000");
+    assert!(timeout(Duration::from_secs(2), node.take()).await.is_err());
+    let subjects = "recording-host.main.dead.calls.>".to_owned();
+    let dead = fleet.dead_letters().await.unwrap();
+    assert_eq!(dead["calls"], (1, subjects));
+    // Its name is free.
+    publisher.publish(made[..1].to_vec()).await.unwrap();
+    let taken = node.take().await.unwrap();
+    let fetch = taken.order.fetch.as_str();
+    assert_eq!((fetch, taken.changes.len()), ("calls-000000", 0));
+    node.report(fetch, change(fetch, 1)).await.unwrap();
+    garbage("recording-host_main_reports.calls.calls-000000").await;
+    // Nobody reports after what cannot be read, and nobody begins with it.
+    let refused = node.report(fetch, change(fetch, 2)).await.unwrap_err();
+    assert!(matches!(refused, QueueError::NotHeld(_)), "{refused}");
+    let mut after = 0;
+    let unreadable = loop {
+        match publisher.next_report(after).await {
+            Ok(report) => after = report.sequence,
+            Err(error) => break error,
+        }
+    };
+    let (named, _) = unreadable.unreadable().unwrap();
+    assert_eq!(named, "calls-000000");
+    publisher.forget(fetch).await.unwrap();
+    publisher.publish(made).await.unwrap();
+    let mut taken = [node.take().await.unwrap(), node.take().await.unwrap()];
+    taken.sort_by(|one, other| one.order.fetch.cmp(&other.order.fetch));
+    assert!(taken[0].order.fetch == fetch && taken[0].changes.is_empty());
+    node.report(fetch, change(fetch, 3)).await.unwrap();
+    let report = publisher.next_report(after).await.unwrap();
+    assert!(report.sequence > after);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
 async fn a_fetch_that_is_given_back_goes_on_at_another_node_and_the_first_is_refused() {
     let servers = Servers::start(1);
     let fleet = servers.fleet("main").await;

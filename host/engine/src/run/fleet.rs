@@ -15,7 +15,7 @@ use super::{
 };
 use crate::identity;
 use recording_host_state::{
-    FetchOrder, OrderedSink,
+    FetchOrder, OrderedSink, QueueError,
     fleet::{FetchConsumer, FetchPublisher, FetchReport},
 };
 
@@ -177,7 +177,7 @@ impl Engine {
         loop {
             let next = publisher.next_report(self.ledger.applied().await?);
             match tokio::time::timeout(NO_REPORT, next).await {
-                Ok(report) => self.on_report(report?, in_flight).await?,
+                Ok(report) => self.on_report(report, in_flight).await?,
                 Err(_) => break,
             }
         }
@@ -228,12 +228,39 @@ impl Engine {
         Ok(())
     }
 
-    /// Applies what a node has reported.
-    pub(super) async fn on_report(
+    /// Takes a fetch back of which a report cannot be read, and hands it over again.
+    async fn take_back(
         &self,
-        report: FetchReport,
+        fetch: &str,
+        reason: &str,
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
+        self.warn(&format!(
+            "what a machine reported of {fetch} cannot be read: {reason}; it is handed over again"
+        ));
+        // Whoever no longer leads takes nothing back.
+        self.ledger.confirm().await?;
+        if let Some(publisher) = self.fleet.publisher() {
+            publisher.forget(fetch).await?;
+        }
+        if in_flight.handed.fetches.contains(fetch) {
+            self.hand_over(fetch, in_flight).await?;
+        }
+        Ok(())
+    }
+
+    /// Applies what a node has reported. Of a fetch of which something cannot be read, all that comes after is for
+    /// nothing: it is taken back, and handed over as the ledger has it.
+    pub(super) async fn on_report(
+        &self,
+        report: Result<FetchReport, QueueError>,
+        in_flight: &mut InFlight,
+    ) -> Result<(), RunError> {
+        let unreadable = report.as_ref().err().and_then(QueueError::unreadable);
+        if let Some((fetch, reason)) = unreadable {
+            return self.take_back(fetch, reason, in_flight).await;
+        }
+        let report = report?;
         let fetch = report.fetch.clone();
         let bindings = self.bindings.iter();
         let sinks = bindings.map(|binding| binding.name.clone()).collect();

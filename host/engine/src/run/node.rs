@@ -26,7 +26,7 @@ use crate::identity;
 use recording_host_model::{ArtifactResult, clock::Jumps};
 use recording_host_sink::SinkError;
 use recording_host_state::{
-    FetchChange, FetchOrder, OrderedSink, QueueError,
+    FetchChange, FetchError, FetchOrder, OrderedSink, QueueError,
     fleet::{FetchConsumer, TakenFetch},
 };
 
@@ -141,7 +141,9 @@ impl Engine {
                     self.on_results_written(written, &mut in_flight).await?;
                 }
                 Happened::FetchTaken(taken) => {
-                    let taken = (*taken)?;
+                    let Some(taken) = self.readable(*taken)? else {
+                        continue;
+                    };
                     if in_flight.held.is_under_way(&taken.order.fetch) {
                         (tasks, results) = Default::default();
                         in_flight = self.start_over(consumer, &taken, in_flight).await?;
@@ -158,6 +160,23 @@ impl Engine {
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// A fetch that was taken, unless it cannot be read: that costs nothing else.
+    fn readable(
+        &self,
+        taken: Result<TakenFetch, QueueError>,
+    ) -> Result<Option<TakenFetch>, RunError> {
+        match taken {
+            Ok(taken) => Ok(Some(taken)),
+            Err(error) => match error.fetch_error() {
+                Some(unreadable @ FetchError::Unreadable { .. }) => {
+                    self.warn(&unreadable.to_string());
+                    Ok(None)
+                }
+                _ => Err(error.into()),
+            },
         }
     }
 

@@ -302,6 +302,7 @@ impl Pipeline {
             if self.events.has_subscribers() {
                 let progress = ledger.progress().await?;
                 self.events.emit(|| Event::Progress(progress));
+                self.events.emit(|| Event::StandingBy);
                 // Also says that this machine no longer counts the fetches that wait.
                 let sinks = self.bindings.iter().map(|binding| &*binding.name);
                 let backlog = owed(&ledger.stock().await?, sinks);
