@@ -139,6 +139,7 @@ impl Candidate {
     pub async fn holder(&self) -> Result<Option<Holder>, ClusterError> {
         let last = self.fleet.last(&self.stream, &self.fence).await?;
         let fence = last.map(|message| read(&message.payload)).transpose()?;
+        let fence = fence.flatten();
         Ok(fence.map(|Fence { node, holder, .. }| Holder { node, id: holder }))
     }
 
@@ -160,7 +161,8 @@ impl Candidate {
             let mut after = 0;
             if let Some(message) = self.fleet.last(&self.stream, &self.fence).await? {
                 let there = read(&message.payload)?;
-                if let Some(sent) = unclear.filter(|_| there.holder == fence.holder) {
+                let is_ours = there.is_some_and(|there| there.holder == fence.holder);
+                if let Some(sent) = unclear.filter(|_| is_ours) {
                     return Ok(self.leading(fence, message.sequence, sent));
                 }
                 if seen.0 != message.sequence {
@@ -225,17 +227,15 @@ fn lease(subject: &str, fence: &Fence, sequence: u64) -> Put {
         .lasting(LEASE.as_secs())
 }
 
-fn read(payload: &[u8]) -> Result<Fence, ClusterError> {
-    let what = "the leader's lease";
-    let fence: Fence =
-        serde_json::from_slice(payload).map_err(|error| ClusterError::Unreadable {
-            what: what.to_owned(),
-            reason: error.to_string(),
-        })?;
+/// Reads a lease; what is none is nobody's, and ends as one does that is not renewed.
+fn read(payload: &[u8]) -> Result<Option<Fence>, ClusterError> {
+    let Ok(fence) = serde_json::from_slice::<Fence>(payload) else {
+        return Ok(None);
+    };
     match fence.v <= VERSION {
-        true => Ok(fence),
+        true => Ok(Some(fence)),
         false => Err(ClusterError::OtherVersion {
-            what: what.to_owned(),
+            what: "the leader's lease".to_owned(),
             version: fence.v,
         }),
     }

@@ -115,8 +115,9 @@ impl Keeper {
             // It is asked again after the next refusal.
             Try::Passing(_) => return Ok(()),
         };
+        let is_ours = |fence: Option<Fence>| fence.is_some_and(|it| it.holder == self.fence.holder);
         match last {
-            Some(message) if read(&message.payload)?.holder == self.fence.holder => {
+            Some(message) if is_ours(read(&message.payload)?) => {
                 self.sequence = message.sequence;
                 // It is not older than the first renewal that was not answered.
                 if let Some(sent) = self.unclear.take() {

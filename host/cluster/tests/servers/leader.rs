@@ -247,6 +247,40 @@ async fn a_full_stream_is_named_and_the_leader_goes_on_when_there_is_room() {
     assert!(leader.is_leading());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn a_lease_that_servers_do_not_end_is_taken_over() {
+    for left in [r#"{"v":1,"node":"gone","holder":"gone"}"#, "no lease"] {
+        let servers = Servers::start(1);
+        let fleet = servers.fleet("main").await;
+        let (client, _) = work_stream(&fleet).await;
+        let fence = "recording-host.main.fence.calls";
+        // Without an age: it stays.
+        let answer = client.request(fence, left.into()).await.unwrap();
+        let answer = String::from_utf8(answer.payload.to_vec()).unwrap();
+        assert!(!answer.contains("error"), "{answer}");
+        // One that is renewed is not taken over, whoever does that.
+        let candidate = Candidate::new(&fleet, "calls", "a").await.unwrap();
+        let standing = tokio::spawn(async move { candidate.lead().await });
+        for _ in 0..3 {
+            sleep(Duration::from_secs(5)).await;
+            assert!(!standing.is_finished());
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert("Nats-Rollup", "sub");
+            let renewed = client.request_with_headers(fence, headers, left.into());
+            let renewed = String::from_utf8(renewed.await.unwrap().payload.to_vec()).unwrap();
+            assert!(!renewed.contains("error"), "{renewed}");
+        }
+        let began = Instant::now();
+        let leader = timeout(TAKEOVER, standing).await.unwrap().unwrap().unwrap();
+        println!(
+            "a lease that nobody renews and nobody ends is another node's after {:.1} s",
+            began.elapsed().as_secs_f64()
+        );
+        leader.publish(fetches(["one".to_owned()])).await.unwrap();
+    }
+}
+
 /// When each node has led, by one clock.
 type Led = Arc<Mutex<Vec<(String, Instant, Instant)>>>;
 
