@@ -229,15 +229,16 @@ fn lease(subject: &str, fence: &Fence, sequence: u64) -> Put {
 
 /// Reads a lease; what is none is nobody's, and ends as one does that is not renewed.
 fn read(payload: &[u8]) -> Result<Option<Fence>, ClusterError> {
-    let Ok(fence) = serde_json::from_slice::<Fence>(payload) else {
-        return Ok(None);
-    };
-    match fence.v <= VERSION {
-        true => Ok(Some(fence)),
-        false => Err(ClusterError::OtherVersion {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u32,
+    }
+    match serde_json::from_slice(payload) {
+        Ok(Version { v }) if v > VERSION => Err(ClusterError::OtherVersion {
             what: "the leader's lease".to_owned(),
-            version: fence.v,
+            version: v,
         }),
+        _ => Ok(serde_json::from_slice(payload).ok()),
     }
 }
 

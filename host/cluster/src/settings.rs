@@ -158,16 +158,17 @@ pub(super) fn token(text: &str) -> String {
     }
 }
 
-/// The text that a token of a subject stands for.
-pub(super) fn untoken(token: &str) -> Option<String> {
-    let mut parts = token.split('=');
+/// The text whose token this is; none if it is nobody's.
+pub(super) fn untoken(written: &str) -> Option<String> {
+    let mut parts = written.split('=');
     let mut bytes = parts.next()?.as_bytes().to_vec();
     for part in parts {
         let (code, rest) = part.split_at_checked(2)?;
         bytes.push(u8::from_str_radix(code, 16).ok()?);
         bytes.extend_from_slice(rest.as_bytes());
     }
-    String::from_utf8(bytes).ok()
+    let text = String::from_utf8(bytes).ok()?;
+    (token(&text) == written).then_some(text)
 }
 
 #[cfg(test)]
@@ -209,6 +210,8 @@ mod tests {
         for text in ["calls-000001", "a.b/c d", "=", "é"] {
             assert_eq!(untoken(&token(text)).as_deref(), Some(text));
         }
-        assert_eq!((untoken("a=Z"), untoken("a=é")), (None, None));
+        for nobodys in ["a=Z", "a=é", "a.b", "a!", "a=2e", ""] {
+            assert_eq!(untoken(nobodys), None, "{nobodys}");
+        }
     }
 }

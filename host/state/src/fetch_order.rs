@@ -281,13 +281,31 @@ impl FetchChange {
     pub fn begun_in_vain(reported: &[Self]) -> BTreeMap<String, u64> {
         let mut begun = BTreeMap::new();
         for change in reported {
-            match &change.attempt {
-                Some(Attempt::Begun(what)) => *begun.entry(what.clone()).or_default() += 1,
-                Some(Attempt::Ended(what)) => drop(begun.remove(what)),
-                None => {}
+            match (&change.attempt, &change.kind) {
+                (Some(Attempt::Begun(what)), _) => *begun.entry(what.clone()).or_default() += 1,
+                (Some(Attempt::Ended(what)), _) => drop(begun.remove(what)),
+                (None, ChangeKind::Step(step)) => drop(begun.remove(&step.split)),
+                (None, ChangeKind::Abandoned(gone)) => drop(begun.remove(&gone.split)),
+                (None, ChangeKind::Delivered(results)) => {
+                    begun.retain(|what, _| !results.iter().any(|it| it.artifact == *what));
+                }
             }
         }
         begun
+    }
+
+    /// How many nodes have taken a fetch, one after another, since anything of it was last changed.
+    #[must_use]
+    pub fn taken_in_vain(reported: &[Self]) -> u64 {
+        let mut taken = 0;
+        for change in reported {
+            match (&change.attempt, &change.kind) {
+                (Some(_), _) => {}
+                (None, ChangeKind::Delivered(results)) if results.is_empty() => taken += 1,
+                (None, _) => taken = 0,
+            }
+        }
+        taken
     }
 
     fn attempt(attempt: Attempt) -> Self {

@@ -8,7 +8,7 @@ use recording_host_engine::Pipeline;
 use recording_host_http::Limiters;
 use recording_host_model::clock::Clock;
 use recording_host_state::fleet::FleetMember;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::{control::Server, shard::Part, signals::Requests, terminal};
 
@@ -22,13 +22,14 @@ pub(crate) async fn pipelines(config: &Config, clock: Clock) -> anyhow::Result<V
     let Some(cluster) = config.cluster() else {
         return Ok(pipelines);
     };
-    let mut settings = cluster.settings.clone();
-    settings.patience = settings.patience.min(PATIENCE);
-    let limiters = match Fleet::open(settings).await {
+    let opened = timeout(PATIENCE, Fleet::open(cluster.settings.clone())).await;
+    let opened = opened.map_err(|_| "the fleet's servers do not answer".to_owned());
+    let opened = opened.and_then(|opened| opened.map_err(|error| error.to_string()));
+    let limiters = match opened {
         Ok(fleet) => limiters(&fleet, clock),
-        Err(error) => {
+        Err(reason) => {
             let text = format!(
-                "{error}. Therefore, the requests of this command are not counted in the fleet's rate"
+                "{reason}. Therefore, the requests of this command are not counted in the fleet's rate"
             );
             terminal::say("warn", &text);
             return Ok(pipelines);

@@ -12,8 +12,9 @@ use async_nats::jetstream::{
     stream::Stream,
 };
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tokio::{task::AbortHandle, time::sleep};
+use tokio::{sync::Mutex as AsyncMutex, task::AbortHandle, time::sleep};
 
 use recording_host_state::{
     FetchChange, FetchOrder, QueueError,
@@ -56,8 +57,8 @@ pub struct FleetConsumer {
 #[derive(Debug)]
 struct Held {
     message: Arc<Message>,
-    /// The sequence of its last report.
-    last: u64,
+    /// The sequence of its last report: several are stored one after another.
+    last: Arc<AsyncMutex<u64>>,
     /// Says that the node goes on.
     progress: AbortHandle,
 }
@@ -179,14 +180,25 @@ impl FleetConsumer {
             dead_subject(&self.fleet.settings, &self.source, &fetch),
             message.payload.clone(),
         );
-        put.headers.insert(REASON, reason);
-        let put = put.lasting(KEPT.as_secs());
+        // A header has one line.
+        put.headers
+            .insert(REASON, reason.replace(char::is_control, " "));
+        let mut put = put.lasting(KEPT.as_secs());
         let what = format!("putting {} aside", put.subject);
-        let call = async || match self.fleet.put(put.clone()).await? {
+        let call = async |put: &Put| match self.fleet.put(put.clone()).await? {
             Stored::At(_) => Ok(Try::Done(())),
             other => Ok(Try::Passing(format!("{other:?}"))),
         };
-        self.fleet.repeat(&what, call).await?;
+        let mut kept = self.fleet.repeat(&what, async || call(&put).await).await;
+        if let Err(ClusterError::TooLarge { .. }) = kept {
+            put.payload = Bytes::new();
+            kept = self.fleet.repeat(&what, async || call(&put).await).await;
+        }
+        match kept {
+            // The leader has what is needed to make it anew.
+            Err(error @ ClusterError::Full(_)) => tracing::debug!(%error, "nothing was put aside"),
+            kept => kept?,
+        }
         if let Err(error) = message.ack_with(AckKind::Term).await {
             tracing::debug!(%error, "what was put aside comes again");
         }
@@ -240,7 +252,7 @@ impl FetchConsumer for FleetConsumer {
         let mut held = Held {
             progress: keep(&message),
             message,
-            last: 0,
+            last: Arc::default(),
         };
         let info = held.message.info().ok();
         let deliveries = info.and_then(|info| u64::try_from(info.delivered).ok());
@@ -260,7 +272,7 @@ impl FetchConsumer for FleetConsumer {
             }
             taken => taken?,
         };
-        held.last = last;
+        held.last = Arc::new(AsyncMutex::new(last));
         self.held().insert(order.fetch.clone(), held);
         Ok(TakenFetch {
             order,
@@ -270,17 +282,22 @@ impl FetchConsumer for FleetConsumer {
     }
 
     async fn report(&self, fetch: &str, change: FetchChange) -> Result<(), QueueError> {
-        let last = self.held().get(fetch).map(|held| held.last);
-        let stored = match last {
-            None => None,
-            Some(last) => self.append(fetch, last, &change).await?,
-        };
-        let mut held = self.held();
-        match (stored, held.get_mut(fetch)) {
-            (Some(sequence), Some(held)) => held.last = sequence,
-            (_, _) => {
-                held.remove(fetch);
-                return Err(QueueError::NotHeld(fetch.to_owned()));
+        let not_held = || QueueError::NotHeld(fetch.to_owned());
+        let log = self.held().get(fetch).map(|held| Arc::clone(&held.last));
+        let log = log.ok_or_else(not_held)?;
+        let mut last = log.lock().await;
+        match self.append(fetch, *last, &change).await? {
+            Some(sequence) => *last = sequence,
+            None => {
+                let mut held = self.held();
+                // Unless it has been taken anew meanwhile.
+                if held
+                    .get(fetch)
+                    .is_some_and(|it| Arc::ptr_eq(&it.last, &log))
+                {
+                    held.remove(fetch);
+                }
+                return Err(not_held());
             }
         }
         Ok(())

@@ -158,6 +158,29 @@ async fn a_fetch_goes_to_one_node_and_its_reports_to_the_leader() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a NATS server, which tests/run installs"]
+async fn reports_of_one_node_at_once_are_all_stored() {
+    let servers = Servers::start(3);
+    let fleet = servers.fleet("main").await;
+    let publisher = publisher(&fleet).await;
+    publisher.publish(orders(1).await).await.unwrap();
+    let node = Arc::new(node(&fleet).await);
+    let fetch = node.take().await.unwrap().order.fetch;
+    let mut reports = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let (node, fetch) = (Arc::clone(&node), fetch.clone());
+        reports.spawn(async move { node.report(&fetch, change(&fetch, number)).await });
+    }
+    for reported in reports.join_all().await {
+        reported.unwrap();
+    }
+    node.give_back(&fetch).await.unwrap();
+    let taken = node.take().await.unwrap();
+    // The node has said that it takes it, too.
+    assert_eq!(taken.changes.len(), 21);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
 async fn what_cannot_be_read_costs_no_node_anything_and_is_published_anew() {
     let servers = Servers::start(1);
     let fleet = servers.fleet("main").await;
@@ -184,6 +207,8 @@ async fn what_cannot_be_read_costs_no_node_anything_and_is_published_anew() {
     let fetch = taken.order.fetch.as_str();
     assert_eq!((fetch, taken.changes.len()), ("calls-000000", 0));
     node.report(fetch, change(fetch, 1)).await.unwrap();
+    // Nobody's: no name has such a subject.
+    garbage("recording-host_main_reports.calls.calls-000000.more").await;
     garbage("recording-host_main_reports.calls.calls-000000").await;
     // Nobody reports after what cannot be read, and nobody begins with it.
     let refused = node.report(fetch, change(fetch, 2)).await.unwrap_err();

@@ -39,9 +39,12 @@ impl Engine {
         let pace = in_flight.concurrency.limit();
         let most = in_flight.sinks.allows(pace, now);
         while transfers.len() < most {
-            let Some(mut link) = in_flight.links.take() else {
+            let held = &in_flight.held;
+            let Some(mut link) = in_flight.links.take(|split| held.has_turn(split)) else {
                 break;
             };
+            let suspect = held.suspect(&link.split);
+            let turn = suspect.as_ref().and_then(|suspect| suspect.try_turn());
             let away = |sink_index: &usize| in_flight.sinks.is_unavailable(*sink_index);
             link.backlog.extend(link.to.iter().copied().filter(away));
             link.to.retain(|sink_index| !away(sink_index));
@@ -51,7 +54,6 @@ impl Engine {
                 .iter()
                 .map(|sink_index| Arc::clone(&self.bindings[*sink_index]));
             let bindings: Vec<Arc<SinkBinding>> = to.collect();
-            let suspect = in_flight.held.suspect(&link.split);
             let span = link.span.clone();
             let delivering = async move {
                 let bindings: Vec<&SinkBinding> = bindings.iter().map(AsRef::as_ref).collect();
@@ -65,7 +67,7 @@ impl Engine {
                     };
                     (began, result)
                 };
-                let (began, result) = in_turn(suspect.as_deref(), &key, delivery).await;
+                let (began, result) = in_turn(suspect.as_deref(), turn, &key, delivery).await;
                 TransferDone {
                     link,
                     began,

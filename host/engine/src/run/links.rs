@@ -110,9 +110,10 @@ impl PendingArtifacts {
         }
     }
 
-    /// Takes the next link to be downloaded.
-    pub(super) fn take(&mut self) -> Option<PendingArtifact> {
-        self.ready.pop_front()
+    /// Takes the next link to be downloaded of a split that `may` be.
+    pub(super) fn take(&mut self, may: impl Fn(&str) -> bool) -> Option<PendingArtifact> {
+        let next = self.ready.iter().position(|link| may(&link.split))?;
+        self.ready.remove(next)
     }
 
     /// Has a link that was taken downloaded once more, before all others.

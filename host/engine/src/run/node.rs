@@ -19,11 +19,11 @@ use super::{
     sink_health::SinkHealth,
     sink_identity::marker_of,
     sink_outage::ProbeDone,
-    suspect::{self, Suspect},
+    suspect::{Stopping, Suspect, Turn},
     tasks::{Happened, Tasks},
 };
 use crate::identity;
-use recording_host_model::{ArtifactResult, clock::Jumps};
+use recording_host_model::clock::Jumps;
 use recording_host_sink::SinkError;
 use recording_host_state::{
     FetchChange, FetchError, FetchOrder, OrderedSink, QueueError,
@@ -32,8 +32,6 @@ use recording_host_state::{
 
 /// How often a node tells what is under way, at most.
 const REPORT: Duration = Duration::from_secs(1);
-/// The code of what stops nodes.
-const FETCH_NOT_ENDED: &str = "fetch-not-ended";
 
 /// The fetches that a node has.
 #[derive(Debug, Default)]
@@ -47,6 +45,8 @@ pub(super) struct HeldFetches {
     sinks: BTreeMap<String, OrderedSink>,
     /// The sinks of this node that are not among them.
     left_out: BTreeSet<usize>,
+    /// Whoever has it does something of a fetch that may be what stops nodes.
+    turn: Turn,
 }
 
 /// A fetch that a node has.
@@ -77,6 +77,14 @@ impl HeldFetches {
     pub(super) fn suspect(&self, split: &str) -> Option<Arc<Suspect>> {
         let fetch = self.of_split(split)?;
         self.held.get(fetch)?.suspect.clone()
+    }
+
+    /// Returns true if a download of a split may begin.
+    pub(super) fn has_turn(&self, split: &str) -> bool {
+        self.held.is_empty()
+            || self
+                .suspect(split)
+                .is_none_or(|suspect| suspect.try_turn().is_some())
     }
 
     /// Returns true if something may be under way for a fetch.
@@ -154,10 +162,7 @@ impl Engine {
                 Happened::Stop => {
                     self.drain(&mut in_flight, tasks, &mut results).await?;
                     self.hand_in(consumer, &mut in_flight).await?;
-                    for fetch in in_flight.held.held.keys() {
-                        consumer.give_back(fetch).await?;
-                    }
-                    return Ok(());
+                    return self.give_all_back(consumer, &in_flight).await;
                 }
             }
         }
@@ -189,6 +194,21 @@ impl Engine {
         Instant::now()
     }
 
+    /// Gives all fetches back, at the end.
+    async fn give_all_back(
+        &self,
+        consumer: &Arc<dyn FetchConsumer>,
+        in_flight: &InFlight,
+    ) -> Result<(), RunError> {
+        for (fetch, held) in &in_flight.held.held {
+            if let Some(suspect) = &held.suspect {
+                suspect.break_off().await;
+            }
+            consumer.give_back(fetch).await?;
+        }
+        Ok(())
+    }
+
     /// Gives all fetches back but one that has come back: the results that were under way for it would count as
     /// those of now.
     async fn start_over(
@@ -197,8 +217,14 @@ impl Engine {
         taken: &TakenFetch,
         mut in_flight: InFlight,
     ) -> Result<InFlight, RunError> {
-        let held: Vec<String> = in_flight.held.held.keys().cloned().collect();
-        for fetch in held {
+        let held = in_flight.held.held.iter();
+        let held: Vec<(String, Option<Arc<Suspect>>)> = held
+            .map(|(fetch, held)| (fetch.clone(), held.suspect.clone()))
+            .collect();
+        for (fetch, suspect) in held {
+            if let Some(suspect) = suspect {
+                suspect.break_off().await;
+            }
             self.lose_fetch(&fetch, &mut in_flight).await?;
             if fetch != taken.order.fetch {
                 consumer.give_back(&fetch).await?;
@@ -346,7 +372,7 @@ impl Engine {
     async fn take_on(&self, taken: TakenFetch, in_flight: &mut InFlight) -> Result<(), RunError> {
         let fetch = taken.order.fetch.clone();
         self.compare_sinks(&taken.order, in_flight).await?;
-        let suspect = Suspect::of(&taken, &self.fleet);
+        let suspect = Suspect::of(&taken, &self.fleet, &in_flight.held.turn);
         if suspect.is_some() {
             self.warn(&format!(
                 "machines have taken {fetch} {} times, and none has ended it: one thing of it is done at a time",
@@ -358,50 +384,16 @@ impl Engine {
             repair: taken.order.repair,
             suspect,
         };
-        let stopping = suspect::what_stops_nodes(&taken.changes);
+        let stopping = Stopping::of(&taken.changes);
         self.ledger.take_on(taken, self.clock.now()).await?;
-        for (id, due) in self.work.open_splits().await? {
-            if id.starts_with(&fetch) {
-                in_flight.splits.add(id, due);
-            }
-        }
         in_flight.held.held.insert(fetch.clone(), held);
         in_flight.held.changed(&fetch);
-        self.give_up(&fetch, &stopping, in_flight).await?;
+        self.give_up(&fetch, stopping, in_flight).await?;
+        for (id, due) in self.open_splits_of(&fetch).await? {
+            in_flight.splits.add(id, due);
+        }
         for (split, keys) in self.undelivered_of(&fetch).await? {
             in_flight.links.want(&split, keys);
-        }
-        Ok(())
-    }
-
-    /// The artifacts of the splits of a fetch that are done, which no sink has.
-    async fn undelivered_of(&self, fetch: &str) -> Result<BTreeMap<String, Vec<String>>, RunError> {
-        let mut undelivered = self.ledger.undelivered().await?;
-        undelivered.retain(|split, _| split.starts_with(fetch));
-        Ok(undelivered)
-    }
-
-    /// Gives up what stops nodes, of a fetch: an artifact is a loss that is named, and a split is divided, down to one
-    /// conversation, which is such a loss as well.
-    async fn give_up(
-        &self,
-        fetch: &str,
-        stopping: &BTreeMap<String, u64>,
-        in_flight: &mut InFlight,
-    ) -> Result<(), RunError> {
-        let undelivered = self.undelivered_of(fetch).await?;
-        let artifacts: BTreeSet<String> = undelivered.into_values().flatten().collect();
-        for (what, times) in stopping {
-            let reason = format!(
-                "{times} machines have begun this, and each of them has stopped before its end"
-            );
-            if artifacts.contains(what) {
-                let lost = ArtifactResult::failed(what.clone(), FETCH_NOT_ENDED, &reason);
-                self.write_lost(vec![lost], in_flight).await?;
-            } else if let Some(split) = self.work.split(what.clone()).await? {
-                self.fail_split(&split, FETCH_NOT_ENDED, reason, in_flight)
-                    .await?;
-            }
         }
         Ok(())
     }

@@ -332,7 +332,7 @@ async fn advance(
             }
         };
         let step = source.step(split.state.clone(), event, clock.now());
-        match in_turn(suspect, &split.id, step).await {
+        match in_turn(suspect, None, &split.id, step).await {
             Ok(Ok(step)) if is_silent(&step) && step.notes.is_empty() => match step.next {
                 Next::Send(_) if requests >= REQUESTS => {
                     let reason = format!(

@@ -8,7 +8,7 @@ use recording_host_model::{ArtifactContents, ArtifactResult, MissingRecording};
 /// The result of an artifact.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Delivered {
-    artifact: String,
+    pub(super) artifact: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     took: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

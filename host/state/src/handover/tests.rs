@@ -293,6 +293,22 @@ fn what_is_begun_in_vain_is_counted_until_anybody_comes_to_its_end() {
     let stored = reported.map(|change| FetchChange::from_bytes(&change.to_bytes()).unwrap());
     let in_vain = FetchChange::begun_in_vain(&stored);
     assert_eq!(in_vain, BTreeMap::from([("a".into(), 2), ("b".into(), 1)]));
+    assert_eq!(FetchChange::taken_in_vain(&stored[..5]), 1);
+    assert_eq!(FetchChange::taken_in_vain(&stored), 0, "a step came of it");
+    let mut changed = stored.to_vec();
+    changed.push(FetchChange::delivered(&[ArtifactResult::failed(
+        "a".into(),
+        "no",
+        "x",
+    )]));
+    changed.push(FetchChange::begun("x-000001"));
+    changed.push(FetchChange::step("x-000001", &handing_over(), NOW, 0));
+    let in_vain = FetchChange::begun_in_vain(&changed);
+    assert_eq!(
+        in_vain,
+        BTreeMap::from([("b".into(), 1)]),
+        "all else had a result"
+    );
     // Earlier versions read results of no artifact, which change nothing.
     let mut known: serde_json::Value = serde_json::from_slice(&stored[0].to_bytes()).unwrap();
     known.as_object_mut().unwrap().remove("attempt");

@@ -37,12 +37,12 @@ fn an_artifact_is_downloaded_once_at_a_time() {
     links.add(link("a"));
     links.add(link("a"));
     assert_eq!(links.waiting(), 1);
-    let taken = links.take().unwrap();
+    let taken = links.take(|_| true).unwrap();
     links.add(link("a"));
     assert_eq!(links.waiting(), 0);
     links.put_back(taken);
     assert_eq!(links.waiting(), 1);
-    links.take();
+    links.take(|_| true);
     links.written(&[text("a")]);
     links.add(link("a"));
     assert_eq!(links.waiting(), 1);
@@ -73,17 +73,17 @@ fn a_fresh_link_is_asked_for_a_few_times_and_anew_once_one_has_served() {
 fn a_link_whose_origin_fails_is_tried_later_a_few_times_and_anew_once_one_has_served() {
     let mut links = PendingArtifacts::default();
     links.add(link("a"));
-    let mut taken = links.take().unwrap();
+    let mut taken = links.take(|_| true).unwrap();
     let mut now = 1000;
     for wait in WAITS {
         assert!(links.put_off(taken, now).is_none());
         assert_eq!((links.next_due(), links.waiting()), (Some(now + wait), 1));
         links.resume(now + wait - 1);
-        assert!(links.take().is_none());
+        assert!(links.take(|_| true).is_none());
         links.shift(500);
         now += wait + 500;
         links.resume(now);
-        taken = links.take().unwrap();
+        taken = links.take(|_| true).unwrap();
     }
     taken = links.put_off(taken, now).unwrap();
     links.served(&text("a"));
@@ -127,6 +127,20 @@ fn what_is_on_its_way_is_neither_wanted_again_nor_lost_with_its_split() {
     assert_eq!(links.want("fetch-2", vec![text("a")]), 0);
     assert_eq!(links.abandon("fetch-1"), [text("b")]);
     assert!(!links.any_stale());
+}
+
+#[test]
+fn what_may_not_begin_holds_nothing_else_up() {
+    let mut links = PendingArtifacts::default();
+    links.add(PendingArtifact {
+        split: "other".to_owned(),
+        ..link("a")
+    });
+    links.add(link("b"));
+    let next = links.take(|split| split != "other").unwrap();
+    assert_eq!(next.artifact.key, key("b"));
+    assert!(links.take(|split| split != "other").is_none());
+    assert_eq!(links.take(|_| true).unwrap().artifact.key, key("a"));
 }
 
 #[test]

@@ -224,6 +224,16 @@ impl SourceRuntime for Source {
         let answer = match event {
             SplitInput::Resume => return Ok(Ok(then(ask(&memory)))),
             SplitInput::Refresh(keys) => {
+                let of = keys.iter().filter_map(|key| match key {
+                    ArtifactKey::Recording(key) => Some(key.conversation.as_str()),
+                    ArtifactKey::Bundle(_) => None,
+                });
+                let of: Vec<&str> = of.collect();
+                let kills = self.world.lock().unwrap().kills(Poison::Refresh, &of);
+                if kills {
+                    self.killed.notify_one();
+                    std::future::pending::<()>().await;
+                }
                 let concerned = |id: &str| {
                     keys.iter().any(
                         |key| matches!(key, ArtifactKey::Recording(key) if key.conversation == id),

@@ -60,6 +60,8 @@ pub(super) enum Change {
 /// What kills each machine that does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Poison {
+    /// Asking for fresh links to the files of a conversation.
+    Refresh,
     /// To request the recordings of a conversation.
     Step,
     /// To download a recording.
