@@ -21,6 +21,7 @@ mod error;
 mod fetch_concurrency;
 mod filing;
 mod fleet;
+mod held;
 mod in_flight;
 mod job_times;
 mod links;

@@ -8,10 +8,10 @@ use super::{
     discovery::Discovery,
     fetch_concurrency::FetchConcurrency,
     fleet::HandedOver,
+    held::HeldFetches,
     job_times::JobTimes,
     links::PendingArtifacts,
     ms,
-    node::HeldFetches,
     sink_health::SinkHealth,
     splits::{Splits, is_search},
 };

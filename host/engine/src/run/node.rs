@@ -1,11 +1,7 @@
 //! The work of a node in a fleet: it takes fetches, does them with a ledger of its own, and reports each change
 //! before it commits it there.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use tokio::{sync::watch, task::JoinSet, time::Instant};
@@ -14,12 +10,13 @@ use super::{
     Engine, RunError,
     adaptive_concurrency::AdaptiveConcurrency,
     fetch_concurrency::FetchConcurrency,
+    held::HeldFetch,
     in_flight::InFlight,
     results::Results,
     sink_health::SinkHealth,
     sink_identity::marker_of,
     sink_outage::ProbeDone,
-    suspect::{Stopping, Suspect, Turn},
+    suspect::{Stopping, Suspect},
     tasks::{Happened, Tasks},
 };
 use crate::identity;
@@ -32,73 +29,6 @@ use recording_host_state::{
 
 /// How often a node tells what is under way, at most.
 const REPORT: Duration = Duration::from_secs(1);
-
-/// The fetches that a node has.
-#[derive(Debug, Default)]
-pub(super) struct HeldFetches {
-    held: BTreeMap<String, HeldFetch>,
-    /// Those of which something has changed since it was last seen if they are finished.
-    changed: BTreeSet<String>,
-    /// Those that it had, and for which something may still be under way.
-    lost: BTreeSet<String>,
-    /// The sinks as the leader knows them.
-    sinks: BTreeMap<String, OrderedSink>,
-    /// The sinks of this node that are not among them.
-    left_out: BTreeSet<usize>,
-    /// Whoever has it does something of a fetch that may be what stops nodes.
-    turn: Turn,
-}
-
-/// A fetch that a node has.
-#[derive(Debug)]
-struct HeldFetch {
-    conversations: Vec<String>,
-    /// True if objects that are not as they should be are replaced.
-    repair: bool,
-    /// How it is done if it may be what stops nodes.
-    suspect: Option<Arc<Suspect>>,
-}
-
-impl HeldFetches {
-    /// The fetch that a split belongs to.
-    pub(super) fn of_split(&self, split: &str) -> Option<&str> {
-        let mut held = self.held.keys();
-        held.find(|fetch| split.starts_with(*fetch))
-            .map(String::as_str)
-    }
-
-    /// Returns true if the fetch of a split is to replace objects that are not as they should be.
-    pub(super) fn is_repair(&self, split: &str) -> bool {
-        let fetch = self.of_split(split).and_then(|fetch| self.held.get(fetch));
-        fetch.is_some_and(|fetch| fetch.repair)
-    }
-
-    /// How a split is done if its fetch may be what stops nodes.
-    pub(super) fn suspect(&self, split: &str) -> Option<Arc<Suspect>> {
-        let fetch = self.of_split(split)?;
-        self.held.get(fetch)?.suspect.clone()
-    }
-
-    /// Returns true if a download of a split may begin.
-    pub(super) fn has_turn(&self, split: &str) -> bool {
-        self.held.is_empty()
-            || self
-                .suspect(split)
-                .is_none_or(|suspect| suspect.try_turn().is_some())
-    }
-
-    /// Returns true if something may be under way for a fetch.
-    fn is_under_way(&self, fetch: &str) -> bool {
-        self.held.contains_key(fetch) || self.lost.contains(fetch)
-    }
-
-    /// Notes that something of a fetch has changed.
-    pub(super) fn changed(&mut self, fetch: &str) {
-        if self.held.contains_key(fetch) {
-            self.changed.insert(fetch.to_owned());
-        }
-    }
-}
 
 impl Engine {
     /// Does fetches of the fleet until `stop` turns true; those that are not done then are given back.
@@ -128,6 +58,7 @@ impl Engine {
                 .await?;
             self.write_some_results(&mut results, &mut tasks);
             self.hand_in(consumer, &mut in_flight).await?;
+            self.take_on_waiting(&mut in_flight).await?;
             self.take_fetches(consumer, &in_flight, &mut tasks).await?;
             if *self.drain.borrow() && in_flight.held.held.is_empty() {
                 return Ok(());
@@ -200,13 +131,19 @@ impl Engine {
         consumer: &Arc<dyn FetchConsumer>,
         in_flight: &InFlight,
     ) -> Result<(), RunError> {
-        for (fetch, held) in &in_flight.held.held {
-            if let Some(suspect) = &held.suspect {
-                suspect.break_off().await;
-            }
-            consumer.give_back(fetch).await?;
+        self.break_off(in_flight).await;
+        for fetch in in_flight.held.names() {
+            consumer.give_back(&fetch).await?;
         }
         Ok(())
+    }
+
+    /// Says that this node does not stop for what it is doing of suspects.
+    async fn break_off(&self, in_flight: &InFlight) {
+        let held = in_flight.held.held.values();
+        for suspect in held.filter_map(|held| held.suspect.as_ref()) {
+            suspect.break_off().await;
+        }
     }
 
     /// Gives all fetches back but one that has come back: the results that were under way for it would count as
@@ -217,14 +154,8 @@ impl Engine {
         taken: &TakenFetch,
         mut in_flight: InFlight,
     ) -> Result<InFlight, RunError> {
-        let held = in_flight.held.held.iter();
-        let held: Vec<(String, Option<Arc<Suspect>>)> = held
-            .map(|(fetch, held)| (fetch.clone(), held.suspect.clone()))
-            .collect();
-        for (fetch, suspect) in held {
-            if let Some(suspect) = suspect {
-                suspect.break_off().await;
-            }
+        self.break_off(&in_flight).await;
+        for fetch in in_flight.held.names() {
             self.lose_fetch(&fetch, &mut in_flight).await?;
             if fetch != taken.order.fetch {
                 consumer.give_back(&fetch).await?;
@@ -260,7 +191,7 @@ impl Engine {
             return self.take_no_more(consumer, tasks).await;
         }
         let most = in_flight.fetches.limit();
-        let full = in_flight.held.held.len() >= most;
+        let full = in_flight.held.held.len() + in_flight.held.waiting.len() >= most;
         if !full && tasks.taking.is_empty() {
             let consumer = Arc::clone(consumer);
             tasks.taking.spawn(async move { consumer.take().await });
@@ -368,8 +299,20 @@ impl Engine {
         Ok(())
     }
 
+    /// Takes those on that have waited for others.
+    async fn take_on_waiting(&self, in_flight: &mut InFlight) -> Result<(), RunError> {
+        for taken in std::mem::take(&mut in_flight.held.waiting) {
+            self.take_on(taken, in_flight).await?;
+        }
+        Ok(())
+    }
+
     /// Takes a fetch on, where the node before has left it.
     async fn take_on(&self, taken: TakenFetch, in_flight: &mut InFlight) -> Result<(), RunError> {
+        if in_flight.held.shares(taken.order.conversations()) {
+            in_flight.held.waiting.push(taken);
+            return Ok(());
+        }
         let fetch = taken.order.fetch.clone();
         self.compare_sinks(&taken.order, in_flight).await?;
         let suspect = Suspect::of(&taken, &self.fleet, &in_flight.held.turn);
