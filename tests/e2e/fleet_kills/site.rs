@@ -23,8 +23,9 @@ const SERVERS: usize = 3;
 /// How often it is looked whether a process has ended.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
 /// How long nothing may be asked of the contact center, beside what is done to the fleet: a job that never ends is given
-/// up after half an hour, and is asked after a third of its age.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// up after half an hour, and is asked after a third of its age, and a fetch of which nobody hears anything is handed over
+/// again after a quarter of an hour.
+const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
 /// How a program that finds no server ends.
 const UNREACHABLE: &str = "check `servers`, and that they run";

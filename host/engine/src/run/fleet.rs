@@ -23,6 +23,9 @@ use recording_host_state::{
 const NO_REPORT: Duration = Duration::from_secs(1);
 /// How often the leader looks whether all fetches that are not done are there (ms).
 const LOOK_AGAIN: u64 = 60_000;
+/// For how long nothing may be reported of a fetch until it is handed over again (ms), at first; twice as long after each
+/// time, since it may be a download that takes as long.
+const SILENCE: u64 = 15 * 60_000;
 
 /// The part of an engine in a fleet.
 #[derive(Clone, Debug)]
@@ -54,11 +57,29 @@ impl FleetRole {
 /// The fetches that nodes have or are to take.
 #[derive(Debug, Default)]
 pub(super) struct HandedOver {
-    fetches: BTreeSet<String>,
+    fetches: BTreeMap<String, Heard>,
     /// When it was last looked whether all of them are there (ms).
     looked: u64,
     /// Those that were not there then.
     missed: BTreeSet<String>,
+}
+
+/// When something was last heard of a fetch.
+#[derive(Debug)]
+struct Heard {
+    /// When (ms).
+    at: u64,
+    /// For how long there may be nothing (ms).
+    silence: u64,
+}
+
+impl Heard {
+    fn new(now: u64) -> Self {
+        Heard {
+            at: now,
+            silence: SILENCE,
+        }
+    }
 }
 
 impl HandedOver {
@@ -74,7 +95,32 @@ impl HandedOver {
 
     /// Returns true if a split belongs to one of them: then it is stepped by a node alone.
     pub(super) fn has(&self, split: &str) -> bool {
-        !is_search(split) && self.fetches.iter().any(|fetch| split.starts_with(fetch))
+        !is_search(split) && self.fetches.keys().any(|fetch| split.starts_with(fetch))
+    }
+
+    /// Notes a fetch that is handed over; one that was before may be silent as long as then.
+    fn add(&mut self, fetch: &str, now: u64) {
+        let heard = self.fetches.entry(fetch.to_owned());
+        heard.or_insert_with(|| Heard::new(now)).at = now;
+    }
+
+    /// Notes a report on a fetch.
+    fn heard(&mut self, fetch: &str, now: u64) {
+        if let Some(heard) = self.fetches.get_mut(fetch) {
+            heard.at = now;
+        }
+    }
+
+    /// The fetches of which nothing was heard for too long; from now on they may be silent for longer.
+    fn silent(&mut self, now: u64) -> Vec<String> {
+        let silent = self.fetches.iter_mut();
+        let silent = silent.filter(|(_, heard)| now.saturating_sub(heard.at) > heard.silence);
+        let silent = silent.map(|(fetch, heard)| {
+            heard.at = now;
+            heard.silence = heard.silence.saturating_mul(2);
+            fetch.clone()
+        });
+        silent.collect()
     }
 }
 
@@ -90,7 +136,7 @@ impl Engine {
         self.ledger.confirm().await?;
         // Those that an earlier run had in full when it was interrupted.
         for fetch in published {
-            if !in_flight.handed.fetches.contains(&fetch) {
+            if !in_flight.handed.fetches.contains_key(&fetch) {
                 publisher.forget(&fetch).await?;
             }
         }
@@ -113,8 +159,9 @@ impl Engine {
         };
         let mut orders = self.ledger.orders(&self.export).await?;
         self.complete_orders(&mut orders).await?;
-        let names = orders.iter().map(|order| order.fetch.clone());
-        in_flight.handed.fetches.extend(names);
+        for order in &orders {
+            in_flight.handed.add(&order.fetch, self.clock.elapsed());
+        }
         Ok(publisher.publish(orders).await?)
     }
 
@@ -147,8 +194,14 @@ impl Engine {
             return Ok(());
         }
         handed.looked = now;
+        self.take_back_silent(now, in_flight).await?;
+        let handed = &mut in_flight.handed;
         let there: BTreeSet<String> = publisher.ordered().await?.into_iter().collect();
-        let missed = handed.fetches.difference(&there).cloned().collect();
+        let missed = handed
+            .fetches
+            .keys()
+            .filter(|fetch| !there.contains(*fetch));
+        let missed = missed.cloned().collect();
         let before = std::mem::replace(&mut handed.missed, missed);
         let mut missing = Vec::new();
         // The last report of one that has only just ended is on the way.
@@ -210,7 +263,7 @@ impl Engine {
             let mut orders = vec![self.ledger.order(fetch.to_owned()).await?];
             self.complete_orders(&mut orders).await?;
             publisher.publish(orders).await?;
-            in_flight.handed.fetches.insert(fetch.to_owned());
+            in_flight.handed.add(fetch, self.clock.elapsed());
         }
         Ok(true)
     }
@@ -228,22 +281,28 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes a fetch back of which a report cannot be read, and hands it over again.
-    async fn take_back(
-        &self,
-        fetch: &str,
-        reason: &str,
-        in_flight: &mut InFlight,
-    ) -> Result<(), RunError> {
-        self.warn(&format!(
-            "what a machine reported of {fetch} cannot be read: {reason}; it is handed over again"
-        ));
+    /// Takes fetches back of which nobody reports anything: a machine that has one may hang, and servers that were killed
+    /// have taken one for done that was not.
+    async fn take_back_silent(&self, now: u64, in_flight: &mut InFlight) -> Result<(), RunError> {
+        for fetch in in_flight.handed.silent(now) {
+            if !self.ledger.is_finished(fetch.clone()).await? {
+                self.warn(&format!(
+                    "no machine has reported anything of {fetch} for long; it is handed over again"
+                ));
+                self.take_back(&fetch, in_flight).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a fetch back, as the ledger has it, and hands it over again.
+    async fn take_back(&self, fetch: &str, in_flight: &mut InFlight) -> Result<(), RunError> {
         // Whoever no longer leads takes nothing back.
         self.ledger.confirm().await?;
         if let Some(publisher) = self.fleet.publisher() {
             publisher.forget(fetch).await?;
         }
-        if in_flight.handed.fetches.contains(fetch) {
+        if in_flight.handed.fetches.contains_key(fetch) {
             self.hand_over(fetch, in_flight).await?;
         }
         Ok(())
@@ -258,10 +317,14 @@ impl Engine {
     ) -> Result<(), RunError> {
         let unreadable = report.as_ref().err().and_then(QueueError::unreadable);
         if let Some((fetch, reason)) = unreadable {
-            return self.take_back(fetch, reason, in_flight).await;
+            self.warn(&format!(
+                "what a machine reported of {fetch} cannot be read: {reason}; it is handed over again"
+            ));
+            return self.take_back(fetch, in_flight).await;
         }
         let report = report?;
         let fetch = report.fetch.clone();
+        in_flight.handed.heard(&fetch, self.clock.elapsed());
         let bindings = self.bindings.iter();
         let sinks = bindings.map(|binding| binding.name.clone()).collect();
         if !self.ledger.apply(report, sinks).await? {
@@ -271,7 +334,7 @@ impl Engine {
         if let Some(publisher) = self.fleet.publisher() {
             publisher.forget(&fetch).await?;
         }
-        if in_flight.handed.fetches.remove(&fetch) {
+        if in_flight.handed.fetches.remove(&fetch).is_some() {
             // There is room for another, and some of its conversations may be fetched again.
             in_flight.discovery.found(true);
             // A sink that the node could not reach, or that its configuration lacks, may be here.

@@ -2,13 +2,19 @@
 //! go on.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use recording_host_model::clock::Clock;
-use recording_host_state::{MemoryFleet, MemoryJournal, Queue, fleet::FetchPublisher};
+use recording_host_state::{
+    MemoryFleet, MemoryJournal, Queue,
+    fleet::{FetchConsumer as _, FetchPublisher},
+};
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
@@ -224,6 +230,26 @@ fn what_is_taken_from_one_node_after_another_is_no_loss() {
         let lost = world.losses();
         assert!(lost.is_empty(), "{seed}: {lost:?}");
     }
+}
+
+#[test]
+fn what_a_machine_has_and_never_does_is_done_by_another() {
+    let hung = Arc::new(AtomicU32::new(0));
+    for seed in 0..20 {
+        let count = Arc::clone(&hung);
+        let world = export_calmly(seed, |fleet, _| async move {
+            let hangs = fleet.node();
+            let taken = hangs.take().await;
+            count.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<()>().await;
+            drop((taken, hangs));
+        });
+        let world = world.lock().unwrap();
+        world.check();
+        let lost = world.losses();
+        assert!(lost.is_empty(), "{seed}: {lost:?}");
+    }
+    assert!(hung.load(Ordering::Relaxed) > 10);
 }
 
 #[test]
