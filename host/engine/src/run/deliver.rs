@@ -107,6 +107,11 @@ impl Engine {
             .concurrency
             .on_complete(began, brought, Instant::now());
         let key = link.artifact.key.to_text();
+        if self.fleet.consumer().is_some() && in_flight.held.of_split(&link.split).is_none() {
+            // It is another node's by now: it is neither tried again here nor asked for anew.
+            in_flight.links.written(&[key]);
+            return Ok(None);
+        }
         let delivery = match result {
             Ok(delivery) => delivery,
             Err(error) => return self.undelivered(link, key, error, in_flight),

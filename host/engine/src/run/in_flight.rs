@@ -53,6 +53,12 @@ pub(super) struct Taken {
 }
 
 impl InFlight {
+    /// Lets go of what waits for a fetch; downloads under way come to their end.
+    pub(super) fn forget(&mut self, fetch: &str) {
+        self.splits.forget(fetch);
+        self.links.keep(|split| !split.starts_with(fetch));
+    }
+
     /// The work that earlier runs have left in the ledger.
     pub(super) async fn load(
         work: &dyn WorkQueue,

@@ -327,6 +327,8 @@ impl Engine {
             repair: taken.order.repair,
             suspect,
         };
+        // Nothing of what it was here before holds it up.
+        in_flight.forget(&fetch);
         let stopping = Stopping::of(&taken.changes);
         self.ledger.take_on(taken, self.clock.now()).await?;
         in_flight.held.held.insert(fetch.clone(), held);
@@ -394,8 +396,7 @@ impl Engine {
         };
         in_flight.held.changed.remove(fetch);
         in_flight.held.lost.insert(fetch.to_owned());
-        in_flight.splits.forget(fetch);
-        in_flight.links.keep(|split| !split.starts_with(fetch));
+        in_flight.forget(fetch);
         Ok(self
             .ledger
             .let_go(fetch.to_owned(), held.conversations)

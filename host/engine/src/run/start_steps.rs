@@ -31,7 +31,7 @@ impl Engine {
             self.start_step(id, in_flight, steps, now).await?;
         }
         let room = most.saturating_sub(steps.len());
-        let InFlight { splits, links, .. } = in_flight;
+        let InFlight { splits, links, .. } = &mut *in_flight;
         for id in links.take_refreshes(room, |id| !splits.is_busy(id)) {
             in_flight.splits.begin(id.clone());
             self.start_step(id, in_flight, steps, now).await?;
@@ -42,18 +42,22 @@ impl Engine {
     async fn start_step(
         &self,
         id: String,
-        in_flight: &InFlight,
+        in_flight: &mut InFlight,
         steps: &mut JoinSet<StepDone>,
         now: u64,
     ) -> Result<(), RunError> {
         let input = in_flight.links.input(&id);
         let priority = in_flight.priority(&id);
         let lease = Lease::without_end(now);
-        if let Some(split) = self.work.claim(id, lease).await? {
-            let suspect = in_flight.held.suspect(&split.id);
-            let todo = NextInput::SplitInput(input);
-            self.spawn(steps, split, suspect, priority, todo);
-        }
+        let Some(split) = self.work.claim(id.clone(), lease).await? else {
+            // It is another node's by now: nothing of it is in progress here.
+            in_flight.splits.done(&id);
+            in_flight.links.abandon(&id);
+            return Ok(());
+        };
+        let suspect = in_flight.held.suspect(&split.id);
+        let todo = NextInput::SplitInput(input);
+        self.spawn(steps, split, suspect, priority, todo);
         Ok(())
     }
 }
