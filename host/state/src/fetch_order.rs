@@ -164,11 +164,17 @@ pub(super) struct Abandoned {
     divisible: bool,
 }
 
-/// Says where something is not as it is to be, and nothing of what is there: it may be personal.
+/// What of errors names a member or a kind, and no value: that may be personal.
+const NAMES: [&str; 3] = ["unknown variant ", "unknown field ", "missing field "];
+
+/// Says what is not as it is to be, or else where.
 fn unreadable(what: &str, error: &serde_json::Error) -> QueueError {
-    let (line, column) = (error.line(), error.column());
-    let text = format!("{what} cannot be read: it is none from line {line}, column {column} on");
-    QueueError::Backend(text.into())
+    let said = error.to_string();
+    let said = match NAMES.iter().any(|name| said.starts_with(name)) {
+        true => said,
+        false => format!("at line {} column {}", error.line(), error.column()),
+    };
+    QueueError::Backend(format!("{what} cannot be read: {said}").into())
 }
 
 /// Reads JSON whose member `v` is a version of its format, which is looked at first: a later one than `known` was

@@ -272,6 +272,13 @@ fn what_a_later_version_has_written_is_refused_with_its_version() {
         .replace("\"v\":1", "\"v\":2");
     let error = FetchChange::from_bytes(later.as_bytes()).unwrap_err();
     assert!(error.to_string().contains("the format 2"), "{error}");
+    // What there is may be personal, and is not repeated.
+    let error = FetchChange::from_bytes(br#"{"v":1,"delivered":"+4930123456"}"#).unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.contains("at line 1") && !said.contains("4930"),
+        "{said}"
+    );
     let error = FetchOrder::from_bytes(b"{}").unwrap_err();
     assert!(
         error.to_string().contains("a fetch cannot be read"),
