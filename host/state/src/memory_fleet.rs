@@ -232,13 +232,19 @@ impl FetchConsumer for MemoryNode {
                 .values()
                 .filter(|(fetch, _)| *fetch == order.fetch);
             let changes = of_it.map(|(_, change)| change.clone()).collect();
+            // Nobody else can report on it any more.
+            kept.sequence += 1;
+            let taken = (order.fetch.clone(), FetchChange::delivered(&[]));
+            kept.reports.insert(kept.sequence, taken);
             Some(TakenFetch {
                 order,
                 changes,
                 deliveries,
             })
         };
-        Ok(self.fleet.wait(free).await)
+        let taken = self.fleet.wait(free).await;
+        self.fleet.changed.notify_waiters();
+        Ok(taken)
     }
 
     async fn report(&self, fetch: &str, change: FetchChange) -> Result<(), QueueError> {

@@ -234,6 +234,49 @@ async fn what_cannot_be_read_costs_no_node_anything_and_is_published_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a NATS server, which tests/run installs"]
+async fn what_is_too_large_or_too_much_to_be_kept_costs_no_node_anything() {
+    let servers = Servers::start(1);
+    let fleet = servers.fleet("main").await;
+    let publisher = publisher(&fleet).await;
+    let client = async_nats::connect(fleet.settings().servers[0].clone());
+    let context = async_nats::jetstream::new(client.await.unwrap());
+    let stream = context.get_stream("recording-host_main_work");
+    let stream = stream.await.unwrap();
+    let node = node(&fleet).await;
+    let unreadable = async |payload: Vec<u8>| {
+        let subject = "recording-host.main.work.calls.calls-000000";
+        let stored = context.publish(subject, payload.into()).await.unwrap();
+        stored.await.unwrap();
+        let refused = node.take().await.unwrap_err();
+        assert_eq!(refused.unreadable().unwrap().0, "calls-000000");
+    };
+    // With its reason it would be larger than what servers take: the reason is kept.
+    unreadable(vec![b'x'; (1 << 20) - 100]).await;
+    let subject = "recording-host.main.dead.calls.calls-000000";
+    let kept = stream.get_last_raw_message_by_subject(subject).await;
+    let kept = kept.unwrap();
+    assert!(kept.payload.is_empty());
+    let reason = kept.headers.get("Recording-Host-Reason").unwrap();
+    assert!(reason.as_str().contains("calls-000000"), "{reason}");
+    // There is room for the order, and none for more.
+    stream.purge().filter(subject).await.unwrap();
+    let payload = vec![b'x'; 100_000];
+    let full = async_nats::jetstream::stream::Config {
+        max_bytes: 150_000,
+        ..stream.get_info().await.unwrap().config
+    };
+    let roomy = stream.get_info().await.unwrap().config;
+    context.update_stream(full).await.unwrap();
+    unreadable(payload).await;
+    assert!(fleet.dead_letters().await.unwrap().is_empty());
+    context.update_stream(roomy).await.unwrap();
+    publisher.publish(orders(1).await).await.unwrap();
+    let taken = node.take().await.unwrap();
+    assert_eq!(taken.order.fetch, "calls-000000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
 async fn a_fetch_that_is_given_back_goes_on_at_another_node_and_the_first_is_refused() {
     let servers = Servers::start(1);
     let fleet = servers.fleet("main").await;

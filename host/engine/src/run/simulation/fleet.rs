@@ -232,6 +232,50 @@ fn what_is_taken_from_one_node_after_another_is_no_loss() {
     }
 }
 
+/// Takes a fetch from the machine that has it and has a machine take it that does nothing of it, a hundred times.
+async fn take_in_vain(fleet: MemoryFleet, clock: Clock, given_up: Arc<AtomicU32>) {
+    let fetch = loop {
+        if let Some(fetch) = fleet.taken().pop() {
+            break fetch;
+        }
+        clock.sleep(Duration::from_millis(1)).await;
+    };
+    let idle = fleet.node();
+    for _ in 0..100 {
+        fleet.redeliver(&fetch);
+        let taken = idle.take().await.unwrap();
+        assert_eq!(taken.order.fetch, fetch, "no other one is free");
+    }
+    fleet.redeliver(&fetch);
+    given_up.fetch_add(1, Ordering::Relaxed);
+}
+
+#[test]
+fn what_machines_take_a_hundred_times_and_do_nothing_of_is_divided_or_lost_by_name() {
+    let taken = Arc::new(AtomicU32::new(0));
+    let (mut divided, mut lost) = (0, 0);
+    for seed in 0..40 {
+        let undisturbed = export_calmly(seed, |_, _| async {});
+        let count = Arc::clone(&taken);
+        let world = export_calmly(seed, |fleet, clock| take_in_vain(fleet, clock, count));
+        let world = world.lock().unwrap();
+        let losses = world.losses();
+        if losses.is_empty() {
+            world.check();
+        }
+        // One conversation cannot be divided.
+        assert!(losses.len() < 2, "{seed}: {losses:?}");
+        for receipt in losses.values() {
+            assert_eq!(receipt["code"], "fetch-not-ended", "{seed}: {receipt}");
+        }
+        lost += losses.len();
+        divided += usize::from(world.jobs.len() > undisturbed.lock().unwrap().jobs.len());
+    }
+    let taken = taken.load(Ordering::Relaxed) as usize;
+    println!("{taken} taken in vain, {divided} divided, {lost} lost");
+    assert!(taken > 20 && divided + lost >= taken);
+}
+
 #[test]
 fn what_a_machine_has_and_never_does_is_done_by_another() {
     let hung = Arc::new(AtomicU32::new(0));
