@@ -30,7 +30,9 @@ use crate::{
 };
 use delivery::Way;
 use recording_host_http::{AllowedOrigins, Authenticator, Limiter, OAuth, SourceHttp};
-use recording_host_model::{Events, Origin, OriginRole, RateLimit, clock::Clock};
+use recording_host_model::{
+    Event, Events, Origin, OriginRole, RateLimit, Subscriber, clock::Clock,
+};
 use recording_host_state::{JournaledLedger, Ledger, MemoryFleet, MemoryJournal, Queue, WorkQueue};
 use source::Source;
 use vendor::Vendor;
@@ -213,7 +215,18 @@ fn run(
         drain: tokio::sync::watch::channel(false).1,
         late: Duration::from_secs(6 * 3600),
         confirm: Duration::from_secs(3600),
-        events: Events::default(),
+        events: Events::default().with(Arc::new(Warnings(Arc::clone(&world)))),
+    }
+}
+
+/// Notes what machines warn of.
+struct Warnings(Arc<Mutex<World>>);
+
+impl Subscriber for Warnings {
+    fn on_event(&self, event: &Event) {
+        if let Event::Warning { text } = event {
+            self.0.lock().unwrap().warnings.push(text.clone());
+        }
     }
 }
 

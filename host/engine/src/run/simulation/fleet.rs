@@ -229,6 +229,10 @@ fn what_is_taken_from_one_node_after_another_is_no_loss() {
         world.check();
         let lost = world.losses();
         assert!(lost.is_empty(), "{seed}: {lost:?}");
+        // What comes back to a machine that has lost it goes on there.
+        let mut warnings = world.warnings.iter();
+        let held_up = warnings.find(|it| it.contains("handed over again"));
+        assert_eq!(held_up, None, "{seed}");
     }
 }
 

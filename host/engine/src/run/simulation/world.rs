@@ -83,6 +83,8 @@ pub(super) struct World {
     pub(super) change: Option<Change>,
     /// How often something goes wrong.
     rate: f64,
+    /// What machines have warned of.
+    pub(super) warnings: Vec<String>,
     /// What kills machines, and the conversation or recording.
     pub(super) poison: Option<(Poison, String)>,
     /// Objects in sinks, by sink and key.
@@ -250,6 +252,7 @@ impl World {
             narrow: usize::MAX,
             lake_outage: None,
             log: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
