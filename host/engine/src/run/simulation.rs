@@ -6,6 +6,7 @@
 
 mod delivery;
 mod fleet;
+mod network;
 mod pace;
 mod source;
 mod vendor;
@@ -29,11 +30,14 @@ use crate::{
     repair::RepairReport, transfer::SinkBinding,
 };
 use delivery::Way;
+use network::Network;
 use recording_host_http::{AllowedOrigins, Authenticator, Limiter, OAuth, SourceHttp};
 use recording_host_model::{
     Event, Events, Origin, OriginRole, RateLimit, Subscriber, clock::Clock,
 };
-use recording_host_state::{JournaledLedger, Ledger, MemoryFleet, MemoryJournal, Queue, WorkQueue};
+use recording_host_state::{
+    JournaledLedger, Ledger, MemoryFleet, MemoryJournal, Queue, QueueError, WorkQueue,
+};
 use source::Source;
 use vendor::Vendor;
 use world::{Change, DAY, Poison, START, TestSink, World};
@@ -99,11 +103,14 @@ struct Machines {
 
 impl Machines {
     /// The next one leads, which has had no part in the export so far.
-    async fn lead(&self) -> (FleetRole, Kept) {
+    async fn lead(&self, world: &Arc<Mutex<World>>, clock: Clock) -> (FleetRole, Kept) {
         let journal = Arc::new(self.journal.clone());
         let ledger = JournaledLedger::lead(Queue::in_memory().unwrap(), journal).await;
-        let publisher = Arc::new(self.fleet.lead());
-        (FleetRole::Leader(publisher), Kept::of(&ledger.unwrap()))
+        let publisher = Network::of_leader(self.fleet.lead(), world, clock);
+        (
+            FleetRole::Leader(Arc::new(publisher)),
+            Kept::of(&ledger.unwrap()),
+        )
     }
 }
 
@@ -279,7 +286,7 @@ async fn export_through_crashes(
         let mut part = fleet.cloned().unwrap_or_else(Part::alone);
         let mut kept = Kept::of(&queue);
         if let Some(machines) = part.machines.clone() {
-            (part.fleet, kept) = machines.lead().await;
+            (part.fleet, kept) = machines.lead(world, clock).await;
         }
         let run = Arc::new(run(world, kept, clock, seed, &part, (refill, repair)));
         let mut going = Box::pin({
@@ -321,7 +328,8 @@ async fn export_through_crashes(
                 RunError::Source(_)
                 | RunError::Unavailable(_)
                 | RunError::Sink(_)
-                | RunError::Sandbox(_),
+                | RunError::Sandbox(_)
+                | RunError::Queue(QueueError::Backend(_)),
             )) => {
                 if fleet.is_some() {
                     // Whoever starts it again waits longer each time: nodes go on meanwhile.

@@ -11,15 +11,12 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use recording_host_model::clock::Clock;
-use recording_host_state::{
-    MemoryFleet, MemoryJournal, Queue,
-    fleet::{FetchConsumer as _, FetchPublisher},
-};
+use recording_host_state::{MemoryFleet, MemoryJournal, Queue, fleet::FetchConsumer as _};
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     Kept, Machines, Part, Poison, Ran, World, assert_nothing_repeated, check, clock_of, export,
-    in_simulated_time, run,
+    in_simulated_time, network::Network, run,
 };
 use crate::run::FleetRole;
 
@@ -35,7 +32,7 @@ async fn node(world: Arc<Mutex<World>>, fleet: MemoryFleet, clock: Clock, seed: 
     let mut failed = 0;
     loop {
         let part = Part {
-            fleet: FleetRole::Node(Arc::new(fleet.node())),
+            fleet: FleetRole::Node(Arc::new(Network::of_node(&fleet, &world, clock))),
             killed: Arc::default(),
             ..part.clone()
         };
@@ -109,7 +106,8 @@ async fn export_by_fleet(world: &Arc<Mutex<World>>, seed: u64, fails_over: bool)
         others.spawn(node(world, fleet.clone(), clock, seed, part));
     }
     others.spawn(redeliver(fleet.clone(), clock, seed));
-    part.fleet = FleetRole::Leader(Arc::new(fleet.clone()) as Arc<dyn FetchPublisher>);
+    let publisher = Network::of_leader(fleet.clone(), world, clock);
+    part.fleet = FleetRole::Leader(Arc::new(publisher));
     beside(&mut others, export(world, clock, seed, Some(&part))).await;
     let follows = world.lock().unwrap().days.is_some();
     assert!(follows || fleet.waiting() == 0, "a fetch is left");
@@ -204,7 +202,8 @@ where
             others.spawn(node(world, fleet.clone(), clock, number, part));
         }
         others.spawn(meanwhile(fleet.clone(), clock));
-        part.fleet = FleetRole::Leader(Arc::new(fleet));
+        let publisher = Network::of_leader(fleet, &world, clock);
+        part.fleet = FleetRole::Leader(Arc::new(publisher));
         beside(&mut others, export(&world, clock, seed, Some(&part))).await;
     });
     world
