@@ -28,7 +28,7 @@ use parquet::{
     schema::printer::print_schema,
 };
 use recording_host_engine::{
-    receipt::{self, ReceiptContext},
+    receipt::{self, CommitError, ReceiptContext},
     transfer::SinkBinding,
     verify::{Difference, verify},
 };
@@ -213,24 +213,31 @@ fn object(conversation: &str, name: &str, content: &[u8]) -> Object {
     }
 }
 
-fn segment(number: i64, conversations: Vec<CompletedConversation>) -> Arc<Segment> {
-    Arc::new(Segment {
+/// Files a segment of these conversations.
+async fn file(
+    number: i64,
+    conversations: &[CompletedConversation],
+    output: &SinkBinding,
+) -> Result<(), CommitError> {
+    let segment = Segment {
         number,
         day: "2026-01-05".to_owned(),
-        conversations,
+        ids: Vec::new(),
         replaces: BTreeMap::new(),
         apart: false,
-    })
+    };
+    let context = ReceiptContext::new("export");
+    receipt::commit_segment_alone(&context, &segment, conversations.to_vec(), output, &[]).await
 }
 
 /// Conversations with one object each, which only the receipts mention.
-fn many(count: u32) -> Arc<Segment> {
+fn many(count: u32) -> Vec<CompletedConversation> {
     let conversations = (0..count).map(|number| {
         let id = format!("conversation-{number:06}");
         let object = object(&id, &format!("recording-{number:06}"), id.as_bytes());
         completed(number, 1, Outcome::Stored, vec![object])
     });
-    segment(1, conversations.collect())
+    conversations.collect()
 }
 
 fn output(sink: Arc<dyn Sink>, format: RowFormat, compression: Option<Compression>) -> SinkBinding {
@@ -276,30 +283,26 @@ async fn a_segment_that_is_filed_again_after_a_crash_has_the_same_bytes() {
         (RowFormat::Parquet, Compression::Zstd),
         (RowFormat::Parquet, Compression::Snappy),
     ] {
-        let segment = many(3000);
+        let conversations = many(3000);
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let once = output(folder(one.path()), format, Some(compression));
-        receipt::commit_segment_alone(&ReceiptContext::new("export"), &segment, &once, &[])
-            .await
-            .unwrap();
+        file(1, &conversations, &once).await.unwrap();
 
         let interrupted = Arc::new(Interrupted {
             folder: Filesystem::new(other.path().to_owned()),
             takes_receipts: AtomicBool::new(false),
         });
         let twice = output(interrupted.clone(), format, Some(compression));
-        let error =
-            receipt::commit_segment_alone(&ReceiptContext::new("export"), &segment, &twice, &[])
-                .await
-                .unwrap_err();
+        let error = file(1, &conversations, &twice).await.unwrap_err();
+        let CommitError::Sink(error) = error else {
+            panic!("{error}");
+        };
         assert_eq!(
             (error.reason.as_str(), error.retryable),
             ("interrupted", true)
         );
         interrupted.takes_receipts.store(true, Ordering::Relaxed);
-        receipt::commit_segment_alone(&ReceiptContext::new("export"), &segment, &twice, &[])
-            .await
-            .unwrap();
+        file(1, &conversations, &twice).await.unwrap();
 
         let (one, other) = (files(one.path()), files(other.path()));
         assert_eq!(one, other, "{format:?} {compression:?}");
@@ -311,33 +314,27 @@ async fn a_segment_that_is_filed_again_after_a_crash_has_the_same_bytes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metadata_beside_media_are_the_same_when_a_segment_is_filed_again() {
-    let segment = many(500);
+    let conversations = many(500);
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let hive = |sink| SinkBinding {
         layout: recording_host_model::layout::Layout::hive("o-1").unwrap(),
         ..output(sink, RowFormat::Jsonl, None)
     };
     let once = hive(folder(one.path()));
-    receipt::commit_segment_alone(&ReceiptContext::new("export"), &segment, &once, &[])
-        .await
-        .unwrap();
+    file(1, &conversations, &once).await.unwrap();
     let interrupted = Arc::new(Interrupted {
         folder: Filesystem::new(other.path().to_owned()),
         takes_receipts: AtomicBool::new(false),
     });
     let twice = hive(interrupted.clone());
-    receipt::commit_segment_alone(&ReceiptContext::new("export"), &segment, &twice, &[])
-        .await
-        .unwrap_err();
+    file(1, &conversations, &twice).await.unwrap_err();
     let beside = files(other.path());
     let beside = beside
         .keys()
         .filter(|key| key.ends_with(".wav_metadata.json"));
     assert_eq!(beside.count(), 500, "the receipt comes last");
     interrupted.takes_receipts.store(true, Ordering::Relaxed);
-    receipt::commit_segment_alone(&ReceiptContext::new("export"), &segment, &twice, &[])
-        .await
-        .unwrap();
+    file(1, &conversations, &twice).await.unwrap();
     assert_eq!(files(one.path()), files(other.path()));
 }
 
@@ -354,9 +351,7 @@ fn has_dictionary(group: &RowGroupMetaData, name: &str) -> bool {
 async fn parquet_can_be_searched_without_reading_all_of_it() {
     let root = tempfile::tempdir().unwrap();
     let output = output(folder(root.path()), RowFormat::Parquet, None);
-    receipt::commit_segment_alone(&ReceiptContext::new("export"), &many(3000), &output, &[])
-        .await
-        .unwrap();
+    file(1, &many(3000), &output).await.unwrap();
     let files = files(root.path());
     let (_, file) = files
         .iter()
@@ -403,9 +398,7 @@ fn schema(file: &[u8]) -> String {
 async fn the_documented_schema_is_the_one_that_is_written() {
     let root = tempfile::tempdir().unwrap();
     let output = output(folder(root.path()), RowFormat::Parquet, None);
-    receipt::commit_segment_alone(&ReceiptContext::new("export"), &many(3), &output, &[])
-        .await
-        .unwrap();
+    file(1, &many(3), &output).await.unwrap();
     let documented = include_str!("../../docs/metadata.md");
     for (key, file) in files(root.path()) {
         if key.ends_with(".parquet") {

@@ -74,7 +74,7 @@ async fn finds_all(mut host: Command, harness: &Harness) {
     let (good, found, said) = output(host).await;
     assert!(good, "{said}");
     assert!(
-        said.starts_with("genesys_cloud 0.6.0, for Genesys Cloud"),
+        said.starts_with("genesys_cloud 0.7.0, for Genesys Cloud"),
         "{said}"
     );
     let found: Vec<Value> = found

@@ -178,18 +178,20 @@ fn filed() -> Result<(), Box<dyn std::error::Error>> {
             metadata: RowSettings::new(format, None)?,
             ..SinkBinding::new(SINK, Arc::new(Filesystem::new(folder.path().to_owned())))
         };
-        let segment = Arc::new(Segment {
+        let segment = Segment {
             number: 1,
             day: "2026-01-05".to_owned(),
-            conversations: conversations(1, CONVERSATIONS, 3),
+            ids: Vec::new(),
             replaces: BTreeMap::new(),
             apart: false,
-        });
+        };
+        let conversations = conversations(1, CONVERSATIONS, 3);
         let before = memory("VmHWM:");
         let began = Instant::now();
         runtime.block_on(receipt::commit_segment_alone(
             &receipt::ReceiptContext::new("bench"),
             &segment,
+            conversations,
             &output,
             &[],
         ))?;

@@ -29,6 +29,7 @@ mod context;
 mod format;
 mod key;
 mod overtaken;
+mod parts;
 mod put;
 mod read;
 mod readme;
@@ -43,8 +44,8 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use crate::transfer::SinkBinding;
-use recording_host_metadata::{RowFormat, Writer};
-use recording_host_model::{Segment, hex};
+use recording_host_metadata::{RowFormat, Writer, catalog::CatalogWriter};
+use recording_host_model::{CompletedConversation, Segment, hex};
 use recording_host_sink::{PutOptions, SinkError, SinkExt, Store, StoreExt};
 use recording_host_state::{Ledger, QueueError};
 
@@ -56,11 +57,13 @@ pub use format::{
 pub(crate) use key::{by_day, parts_of, segment_of, sibling};
 pub(crate) use key::{name, receipt_key};
 pub(crate) use overtaken::refuse_later;
+use parts::{Fed, Feed, Part, Parts, feed};
 use put::put;
 pub(crate) use read::adds_up;
 pub use read::{ReceiptError, ReceiptReader, ReceiptTotals};
 pub use readme::README;
 pub use replaced::remove;
+use sidecar::Sidecars;
 pub use write::ReceiptWriter;
 
 /// Returns true if a receipt of the day, whichever export's, names an object of this key. A receipt or a
@@ -107,23 +110,43 @@ pub enum CommitError {
     Queue(#[from] QueueError),
 }
 
-/// Files a segment in a sink, as far as it takes it, with the bytes of its receipt fixed in the ledger;
-/// `bindings` are all sinks of the export.
+/// Files a segment in a sink, as far as it takes it, with the bytes of its receipt fixed in the ledger; `bindings` are
+/// all sinks of the export, and `seen` looks at each conversation of the segment. Returns how many the sink has taken.
 ///
 /// # Errors
 /// [`CommitError`]; the segment can be filed again.
 pub async fn commit_segment(
     ledger: &dyn Ledger,
     context: &ReceiptContext,
-    segment: &Arc<Segment>,
+    segment: &Segment,
     binding: &SinkBinding,
     bindings: &[Arc<SinkBinding>],
+    seen: &mut (dyn FnMut(&CompletedConversation) + Send),
 ) -> Result<usize, CommitError> {
-    let segment = &segment.in_sink(&binding.name, |completed| binding.route.takes(completed));
-    let taken = segment.conversations.len();
-    if taken == 0 {
+    let parts = || Parts::sealed(ledger, segment, binding);
+    commit(
+        ledger,
+        context,
+        segment,
+        parts().seen_by(seen),
+        parts(),
+        (binding, bindings),
+    )
+    .await
+}
+
+/// Files the conversations of a segment, which can be read twice: `again` has the same as `parts`.
+async fn commit(
+    ledger: &dyn Ledger,
+    context: &ReceiptContext,
+    segment: &Segment,
+    mut parts: Parts<'_>,
+    again: Parts<'_>,
+    (binding, bindings): (&SinkBinding, &[Arc<SinkBinding>]),
+) -> Result<usize, CommitError> {
+    let Some(first) = parts.next().await? else {
         return Ok(0);
-    }
+    };
     readme::put(ledger, binding).await?;
     let key = receipt_key(&name(&context.export, &segment.day, segment.number));
     let (number, sink) = (segment.number, binding.name.clone());
@@ -131,7 +154,7 @@ pub async fn commit_segment(
     let fixed = match fixed {
         None => None,
         Some(bytes) => match so_far(binding, &key, &bytes).await? {
-            SoFar::Filed => return Ok(taken),
+            SoFar::Filed => return parts.count().await,
             SoFar::Rows => Some(bytes),
             SoFar::Nothing => {
                 ledger.release_receipt(number, sink.clone()).await?;
@@ -139,11 +162,11 @@ pub async fn commit_segment(
             }
         },
     };
-    overtaken::refuse_to_replace(binding, &key, segment).await?;
+    overtaken::refuse_to_replace(binding, &key, again).await?;
     let bytes = match fixed {
         Some(bytes) => bytes,
         None => {
-            let bytes = prepare(context, segment, binding, bindings).await?;
+            let bytes = prepare(context, segment, first, &mut parts, (binding, bindings)).await?;
             ledger.fix_receipt(number, sink.clone(), bytes).await?
         }
     };
@@ -152,26 +175,27 @@ pub async fn commit_segment(
         ledger.set_rows(number, sink, rows.sha256).await?;
     }
     put_receipt(binding, &key, bytes).await?;
-    Ok(taken)
+    parts.count().await
 }
 
-/// Files a segment in a sink without a queue: each call makes a receipt of its own.
+/// Files a segment of these conversations in a sink without a queue: each call makes a receipt of its own.
 ///
 /// # Errors
-/// The sink's error; the segment can be filed again.
+/// [`CommitError`]; the segment can be filed again.
 pub async fn commit_segment_alone(
     context: &ReceiptContext,
-    segment: &Arc<Segment>,
+    segment: &Segment,
+    conversations: Vec<CompletedConversation>,
     binding: &SinkBinding,
     bindings: &[Arc<SinkBinding>],
-) -> Result<(), SinkError> {
-    let segment = &segment.in_sink(&binding.name, |completed| binding.route.takes(completed));
-    if segment.conversations.is_empty() {
+) -> Result<(), CommitError> {
+    let mut parts = Parts::given(conversations, binding);
+    let Some(first) = parts.next().await? else {
         return Ok(());
-    }
+    };
     let key = receipt_key(&name(&context.export, &segment.day, segment.number));
-    let bytes = prepare(context, segment, binding, bindings).await?;
-    put_receipt(binding, &key, bytes).await
+    let bytes = prepare(context, segment, first, &mut parts, (binding, bindings)).await?;
+    Ok(put_receipt(binding, &key, bytes).await?)
 }
 
 /// How far a segment whose receipt is fixed has come.
@@ -213,13 +237,14 @@ async fn is_there(store: &dyn Store, expected: &ObjectDigest) -> Result<bool, Si
     Ok(bytes.is_some_and(|bytes| hex(&Sha256::digest(&bytes)) == expected.sha256))
 }
 
-/// Puts all that a segment's receipt names, and makes the receipt.
+/// Puts all that a segment's receipt names while its conversations are read, and makes the receipt.
 async fn prepare(
     context: &ReceiptContext,
-    segment: &Arc<Segment>,
-    binding: &SinkBinding,
-    bindings: &[Arc<SinkBinding>],
-) -> Result<Vec<u8>, SinkError> {
+    segment: &Segment,
+    first: Part,
+    parts: &mut Parts<'_>,
+    (binding, bindings): (&SinkBinding, &[Arc<SinkBinding>]),
+) -> Result<Vec<u8>, CommitError> {
     let content = binding.route.content;
     // The rows of a sink without media describe the objects in another one.
     let media_in = match content.media {
@@ -228,86 +253,133 @@ async fn prepare(
     };
     let described = media_in.map_or(&binding.name, |other| &other.name);
     let name = name(&context.export, &segment.day, segment.number);
-    let mut metadata = None;
-    let mut catalog = None;
-    let mut sidecars = BTreeMap::new();
-    if content.metadata {
-        metadata = Some(put_rows(&name, segment, binding, described).await?);
-        catalog = put_catalog(&context.export, &name, segment, binding).await?;
-        sidecars = sidecar::put(&context.export, segment, binding).await?;
-    }
-    let media_in = media_in.map(|other| other.name.clone());
-    let header = context.header(segment, binding, metadata, catalog, media_in);
-    let (segment, sink) = (Arc::clone(segment), binding.name.clone());
-    let (encrypted, bindings) = (binding.sink.encrypts(), bindings.to_vec());
-    let written = spawn_blocking(move || {
-        let mut writer = ReceiptWriter::default();
-        for completed in &segment.conversations {
-            let take = bindings.iter().filter(|other| other.route.takes(completed));
-            let take: Vec<String> = take.map(|other| other.name.clone()).collect();
-            writer.entry(&ReceiptEntry {
-                sinks: (take.len() < bindings.len()).then_some(take),
-                ..ReceiptEntry::of(completed, &sink, encrypted, &sidecars)
-            })?;
-        }
-        writer.finish(header)
-    });
-    let failed = |reason: String| {
+    let mut feeds = Vec::new();
+    let mut fed = |is_wanted: bool| {
+        is_wanted.then(|| {
+            let (feed, fed) = feed();
+            feeds.push(feed);
+            fed
+        })
+    };
+    let rows = fed(content.metadata);
+    let catalog = fed(content.metadata && binding.metadata.format() == RowFormat::Parquet);
+    let rows = put_rows(&name, rows, binding, described);
+    let catalog = put_catalog(&context.export, segment, &name, catalog, binding);
+    let entries = write_entries(context, segment, first, parts, feeds, (binding, bindings));
+    let (written, metadata, catalog) = tokio::join!(entries, rows, catalog);
+    // If reading fails, nothing is written to its end; if writing does, nobody reads on.
+    let (written, metadata, catalog) = (written?, metadata?, catalog?);
+    let failed = |reason: &str| {
         SinkError::new(
             &binding.name,
             &receipt_key(&name),
             format!("the receipt cannot be written: {reason}"),
         )
     };
-    let written = written.await.map_err(|error| failed(error.to_string()))?;
-    written.map_err(|error| failed(error.to_string()))
+    let written = written.ok_or_else(|| failed("a file beside it was not written to its end"))?;
+    let media_in = media_in.map(|other| other.name.clone());
+    let header = context.header(segment, binding, metadata, catalog, media_in);
+    let receipt = spawn_blocking(move || written.finish(header)).await;
+    let receipt = receipt.map_err(|error| failed(&error.to_string()))?;
+    Ok(receipt.map_err(|error| failed(&error.to_string()))?)
 }
 
+/// Reads a segment's conversations, hands them on to the files that are written meanwhile, and writes their entries; none if
+/// one of these files was not written to its end.
+async fn write_entries(
+    context: &ReceiptContext,
+    segment: &Segment,
+    first: Part,
+    parts: &mut Parts<'_>,
+    feeds: Vec<Feed>,
+    (binding, bindings): (&SinkBinding, &[Arc<SinkBinding>]),
+) -> Result<Option<ReceiptWriter>, CommitError> {
+    let sidecars = match binding.route.content.metadata {
+        true => Sidecars::of(&context.export, segment, binding).await?,
+        false => None,
+    };
+    let mut writer = ReceiptWriter::default();
+    let mut next = Some(first);
+    while let Some(part) = next {
+        let part = Arc::new(part);
+        for feed in &feeds {
+            if !feed.hand_on(Some(&part)).await {
+                return Ok(None);
+            }
+        }
+        let beside = match &sidecars {
+            Some(sidecars) => sidecars.put(&part).await?,
+            None => BTreeMap::new(),
+        };
+        let (sink, encrypted) = (binding.name.clone(), binding.sink.encrypts());
+        let bindings = bindings.to_vec();
+        let written = spawn_blocking(move || {
+            for completed in part.iter() {
+                let take = bindings.iter().filter(|other| other.route.takes(completed));
+                let take: Vec<String> = take.map(|other| other.name.clone()).collect();
+                writer.entry(&ReceiptEntry {
+                    sinks: (take.len() < bindings.len()).then_some(take),
+                    ..ReceiptEntry::of(completed, &sink, encrypted, &beside)
+                })?;
+            }
+            Ok::<_, serde_json::Error>(writer)
+        });
+        let failed = |reason: String| {
+            let key = receipt_key(&name(&context.export, &segment.day, segment.number));
+            let reason = format!("the receipt cannot be written: {reason}");
+            SinkError::new(&binding.name, &key, reason)
+        };
+        let written = written.await.map_err(|error| failed(error.to_string()))?;
+        writer = written.map_err(|error| failed(error.to_string()))?;
+        next = parts.next().await?;
+    }
+    for feed in feeds {
+        feed.hand_on(None).await;
+    }
+    Ok(Some(writer))
+}
+
+/// Puts a segment's rows, where there are any.
 async fn put_rows(
     name: &str,
-    segment: &Arc<Segment>,
+    conversations: Option<Fed>,
     binding: &SinkBinding,
     described: &str,
-) -> Result<ObjectDigest, SinkError> {
+) -> Result<Option<ObjectDigest>, SinkError> {
+    let Some(conversations) = conversations else {
+        return Ok(None);
+    };
     let settings = binding.metadata;
     let key = format!("metadata/{name}.{}", settings.extension());
-    let (rows, sink) = (Arc::clone(segment), described.to_owned());
-    put(binding, key, settings.content_type(), move |into| {
+    let sink = described.to_owned();
+    let rows = put(binding, key, settings.content_type(), move |into| {
         let mut writer = Writer::new(settings, into)?;
-        for completed in &rows.conversations {
-            writer.write(completed, &sink)?;
-        }
+        conversations.write_all(|completed| writer.write(completed, &sink))?;
         writer.finish().map(drop)
-    })
-    .await
+    });
+    rows.await.map(Some)
 }
 
 /// Puts a segment's part of the catalog, where there is one.
 async fn put_catalog(
     export: &str,
+    segment: &Segment,
     name: &str,
-    segment: &Arc<Segment>,
+    conversations: Option<Fed>,
     binding: &SinkBinding,
 ) -> Result<Option<ObjectDigest>, SinkError> {
-    match binding.metadata.format() {
-        RowFormat::Jsonl => Ok(None),
-        RowFormat::Parquet => {
-            let settings = binding.metadata;
-            let key = format!("catalog/{name}.parquet");
-            let (export, rows) = (export.to_owned(), Arc::clone(segment));
-            let sink = binding.name.clone();
-            let catalog = put(binding, key, settings.content_type(), move |into| {
-                recording_host_metadata::catalog::write(
-                    &export,
-                    &rows,
-                    &sink,
-                    settings.compression(),
-                    into,
-                )
-            });
-            catalog.await.map(Some)
-        }
-    }
+    let Some(conversations) = conversations else {
+        return Ok(None);
+    };
+    let settings = binding.metadata;
+    let key = format!("catalog/{name}.parquet");
+    let (export, number, sink) = (export.to_owned(), segment.number, binding.name.clone());
+    let catalog = put(binding, key, settings.content_type(), move |into| {
+        let mut writer = CatalogWriter::new(&export, number, settings.compression(), into)?;
+        conversations.write_all(|completed| writer.write(completed, &sink))?;
+        writer.finish().map(drop)
+    });
+    catalog.await.map(Some)
 }
 
 async fn put_receipt(binding: &SinkBinding, key: &str, receipt: Vec<u8>) -> Result<(), SinkError> {

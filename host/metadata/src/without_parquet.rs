@@ -41,23 +41,45 @@ pub(super) fn for_each_row(_: Bytes, _: &mut dyn FnMut(restore::Row)) -> io::Res
 
 /// The catalog, which is there as Parquet alone.
 pub mod catalog {
-    use std::io::{self, Write};
+    use std::{
+        convert::Infallible,
+        io::{self, Write},
+        marker::PhantomData,
+    };
 
-    use recording_host_model::Segment;
+    use recording_host_model::CompletedConversation;
 
     use crate::Compression;
 
-    /// Writes nothing.
-    ///
-    /// # Errors
-    /// Always: this build has no Parquet.
-    pub fn write(
-        _export: &str,
-        _segment: &Segment,
-        _sink: &str,
-        _compression: Compression,
-        _into: impl Write + Send,
-    ) -> io::Result<()> {
-        super::absent()
+    /// A segment's part of the catalog, of which there is none.
+    pub struct CatalogWriter<W> {
+        none: Infallible,
+        into: PhantomData<W>,
+    }
+
+    impl<W: Write + Send> CatalogWriter<W> {
+        /// Begins nothing.
+        ///
+        /// # Errors
+        /// Always: this build has no Parquet.
+        pub fn new(_: &str, _: i64, _: Compression, _: W) -> io::Result<Self> {
+            super::absent()
+        }
+
+        /// Writes nothing.
+        ///
+        /// # Errors
+        /// None.
+        pub fn write(&mut self, _: &CompletedConversation, _: &str) -> io::Result<()> {
+            match self.none {}
+        }
+
+        /// Completes nothing.
+        ///
+        /// # Errors
+        /// None.
+        pub fn finish(self) -> io::Result<W> {
+            match self.none {}
+        }
     }
 }

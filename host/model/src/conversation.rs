@@ -143,6 +143,14 @@ impl CompletedConversation {
         self.objects.get(sink).map_or(&[], Vec::as_slice)
     }
 
+    /// Has its outcome name what could not be brought to a sink any more, as that sink is to have it.
+    pub fn name_losses_in(&mut self, sink: &str) {
+        if let Some(lost) = self.lost_in.remove(sink) {
+            let stored = self.recordings_in(sink).next().is_some();
+            self.outcome = self.outcome.clone().with_losses(lost, stored);
+        }
+    }
+
     /// Its recordings in a sink: without what was kept aside.
     pub fn recordings_in(&self, sink: &str) -> impl Iterator<Item = &Object> {
         let objects = self.objects_in(sink).iter();

@@ -38,7 +38,8 @@ use super::{
     memory_ledger::Answer,
 };
 use recording_host_model::{
-    ArtifactKey, ArtifactResult, ConversationRef, KeyContext, Progress, Segment, Split, TimeRange,
+    ArtifactKey, ArtifactResult, CompletedConversation, ConversationRef, KeyContext, Progress,
+    Segment, Split, TimeRange,
 };
 
 /// All of the ledger.
@@ -309,6 +310,8 @@ part! {
         filings_left(number: i64) -> usize;
         /// A sealed segment, the same whenever it is read.
         segment(number: i64) -> Segment;
+        /// Conversations that are sealed in a segment, in the order of the ids that are given.
+        sealed_conversations(ids: Vec<String>) -> Vec<CompletedConversation>;
         /// The conversations of a sealed segment whose losses a run has named; of one that is in every sink, none.
         known_losses(number: i64) -> BTreeSet<String>;
         /// How many conversations wait to be filed in some sink.

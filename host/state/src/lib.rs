@@ -35,6 +35,7 @@ mod repair;
 mod restore;
 mod schema;
 mod seal;
+mod sealed;
 mod search;
 mod sinks;
 mod split;

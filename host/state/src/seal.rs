@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Transaction, params};
 
 use super::{
-    Queue, QueueError,
-    complete::completed,
-    count,
+    Queue, QueueError, count,
     fetch::FiledCounts,
     life_cycle::stage,
     parsed,
     sinks::{has_got, wanting},
 };
-use recording_host_model::{Outcome, Segment};
+use recording_host_model::Outcome;
 
 /// The named losses of a sealed segment. Without the stage it would have no index.
 const KNOWN_LOSSES: &str = concat!(
@@ -150,51 +148,6 @@ impl Queue {
         self.transaction(move |tx| {
             tx.prepare_cached("SELECT count(*) FROM filing WHERE segment = ?1")?
                 .query_row([number], |row| Ok(row.get::<_, i64>(0)? as usize))
-        })
-        .await
-    }
-
-    /// A sealed segment, the same whenever it is read.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn segment(&self, number: i64) -> Result<Segment, QueueError> {
-        self.transaction(move |tx| {
-            let day = tx
-                .prepare_cached("SELECT day FROM segment WHERE number = ?1")?
-                .query_row([number], |row| row.get(0))?;
-            let mut query = tx.prepare_cached(concat!(
-                "SELECT id, text, outcome, attempt, revision FROM conversation LEFT JOIN record ON number = record
-                 WHERE segment = ?1 AND ",
-                stage!(Sealed),
-                " ORDER BY id"
-            ))?;
-            let conversations = query
-                .query_map([number], |row| completed(tx, row))?
-                .collect::<rusqlite::Result<_>>()?;
-            let mut replaces = BTreeMap::<String, Vec<i64>>::new();
-            let mut query = tx.prepare_cached(
-                "SELECT sink, segment FROM replaced WHERE by = ?1 ORDER BY segment",
-            )?;
-            let mut rows = query.query([number])?;
-            while let Some(row) = rows.next()? {
-                replaces.entry(row.get(0)?).or_default().push(row.get(1)?);
-            }
-            let apart = tx
-                .prepare_cached(concat!(
-                    "SELECT EXISTS (SELECT 1 FROM wanting WHERE conversation IN
-                     (SELECT id FROM conversation WHERE segment = ?1 AND ",
-                    stage!(Sealed),
-                    "))"
-                ))?
-                .query_row([number], |row| row.get(0))?;
-            Ok(Segment {
-                number,
-                day,
-                conversations,
-                replaces,
-                apart,
-            })
         })
         .await
     }

@@ -277,9 +277,9 @@ pub(super) async fn delivered(
     let sinks = vec!["lake".to_owned()];
     queue.seal_segments(1, 100, sinks).await.unwrap();
     for number in queue.unfiled().await.unwrap().into_keys() {
-        let segment = queue.segment(number).await.unwrap();
-        let sealed = segment.conversations.into_iter();
-        completed.extend(sealed.map(|one| (one.id.clone(), one)));
+        let ids = queue.segment(number).await.unwrap().ids;
+        let sealed = queue.sealed_conversations(ids).await.unwrap();
+        completed.extend(sealed.into_iter().map(|one| (one.id.clone(), one)));
     }
     assert_eq!(completed.len(), 3);
     assert_eq!(spooled(&folder.path().join("data")), 0);

@@ -29,10 +29,7 @@ async fn the_highest_attempt_counts() {
         };
         let body = Body::whole(Bytes::from_static(content));
         sink.put(&last.key, info, body).await.unwrap();
-        let segment = segment(number, vec![completed]);
-        receipt::commit_segment_alone(&ReceiptContext::new("export"), &segment, &output, &[])
-            .await
-            .unwrap();
+        file(number, &[completed], &output).await.unwrap();
     }
     let report = verify(sink.store().unwrap(), true).await.unwrap();
     assert_eq!(report.findings, []);
@@ -52,11 +49,10 @@ async fn files_of_rows_that_were_changed_removed_or_added_are_named() {
         let root = tempfile::tempdir().unwrap();
         let sink = folder(root.path());
         let output = output(sink.clone(), format, Some(Compression::Gzip));
-        receipt::commit_segment_alone(
-            &ReceiptContext::new("export"),
-            &segment(1, vec![completed(1, 1, Outcome::NoRecording, Vec::new())]),
+        file(
+            1,
+            &[completed(1, 1, Outcome::NoRecording, Vec::new())],
             &output,
-            &[],
         )
         .await
         .unwrap();
@@ -103,9 +99,7 @@ async fn a_row_that_contradicts_its_receipt_is_found_in_parquet() {
     let root = tempfile::tempdir().unwrap();
     let sink = folder(root.path());
     let output = output(sink.clone(), RowFormat::Parquet, None);
-    receipt::commit_segment_alone(&ReceiptContext::new("export"), &many(3), &output, &[])
-        .await
-        .unwrap();
+    file(1, &many(3), &output).await.unwrap();
     let found = files(root.path());
     let receipt = found
         .keys()

@@ -162,14 +162,14 @@ impl Archive {
                     object.stored = Some((sealed.size, sealed.sha256));
                 }
             }
-            let segment = Arc::new(Segment {
+            let segment = Segment {
                 number: i64::try_from(day).unwrap() + 1,
                 day: format!("2026-01-0{}", day + 5),
-                conversations,
+                ids: Vec::new(),
                 replaces: BTreeMap::new(),
                 apart: false,
-            });
-            receipt::commit_segment_alone(context, &segment, output, &[])
+            };
+            receipt::commit_segment_alone(context, &segment, conversations, output, &[])
                 .await
                 .unwrap();
         }

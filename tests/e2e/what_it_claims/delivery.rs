@@ -174,9 +174,9 @@ impl Way {
         self.queue.seal_segments(1, 100, sinks).await.unwrap();
         let mut completed = BTreeMap::new();
         for number in self.queue.unfiled().await.unwrap().into_keys() {
-            let segment = self.queue.segment(number).await.unwrap();
-            let sealed = segment.conversations.into_iter();
-            completed.extend(sealed.map(|one| (one.id.clone(), one)));
+            let ids = self.queue.segment(number).await.unwrap().ids;
+            let sealed = self.queue.sealed_conversations(ids).await.unwrap();
+            completed.extend(sealed.into_iter().map(|one| (one.id.clone(), one)));
         }
         completed
     }

@@ -8,10 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    ReceiptEntry, ReceiptHeader, ReceiptReader, adds_up, by_day, name, parts_of, receipt_key,
+    CommitError, ReceiptEntry, ReceiptHeader, ReceiptReader, adds_up, by_day, name, parts::Parts,
+    parts_of, receipt_key,
 };
 use crate::{recover::ReceiptOwnership, transfer::SinkBinding};
-use recording_host_model::Segment;
 use recording_host_sink::{SinkError, StoreExt};
 
 /// Refuses a sink with a receipt of the export of a later segment than `last`, the last one of its queue. Of
@@ -56,18 +56,19 @@ pub(crate) async fn refuse_later(
 pub(super) async fn refuse_to_replace(
     binding: &SinkBinding,
     key: &str,
-    segment: &Segment,
-) -> Result<(), SinkError> {
+    mut parts: Parts<'_>,
+) -> Result<(), CommitError> {
     let Some((_, there)) = sound(binding, key).await? else {
         return Ok(());
     };
     let encrypted = binding.sink.encrypts();
-    let own: BTreeSet<ProvenOutcome> = segment
-        .conversations
-        .iter()
-        .map(|completed| ReceiptEntry::of(completed, &binding.name, encrypted, &BTreeMap::new()))
-        .map(|entry| ProvenOutcome::of(&entry))
-        .collect();
+    let mut own = BTreeSet::new();
+    while let Some(part) = parts.next().await? {
+        own.extend(part.iter().map(|completed| {
+            let entry = ReceiptEntry::of(completed, &binding.name, encrypted, &BTreeMap::new());
+            ProvenOutcome::of(&entry)
+        }));
+    }
     let other = there
         .iter()
         .filter(|entry| !own.contains(&ProvenOutcome::of(entry)));
@@ -77,7 +78,8 @@ pub(super) async fn refuse_to_replace(
             binding,
             key,
             &format!("it proves {count} conversations otherwise than the queue would"),
-        )),
+        )
+        .into()),
     }
 }
 

@@ -235,14 +235,27 @@ fn completed(number: u32) -> CompletedConversation {
     }
 }
 
-fn segment() -> Arc<Segment> {
-    Arc::new(Segment {
+/// Files a segment of these conversations.
+async fn commit_all(
+    ledger: &Queue,
+    context: &ReceiptContext,
+    conversations: Vec<CompletedConversation>,
+    binding: &SinkBinding,
+) -> Result<usize, CommitError> {
+    let segment = Segment {
         number: 1,
         day: "1970-01-01".into(),
-        conversations: (1..=2).map(completed).collect(),
+        ids: Vec::new(),
         replaces: BTreeMap::new(),
         apart: false,
-    })
+    };
+    let parts = || Parts::given(conversations.clone(), binding);
+    commit(ledger, context, &segment, parts(), parts(), (binding, &[])).await
+}
+
+/// The conversations of the segment.
+fn both() -> Vec<CompletedConversation> {
+    (1..=2).map(completed).collect()
 }
 
 const RECEIPT: &str = "receipts/date=1970-01-01/calls-000001.jsonl";
@@ -279,7 +292,7 @@ impl TestSink {
             written_at: jiff::Timestamp::from_second(second).ok(),
             ..ReceiptContext::new("calls")
         };
-        commit_segment(&self.ledger, &context, &segment(), &self.binding, &[])
+        commit_all(&self.ledger, &context, both(), &self.binding)
             .await
             .unwrap();
     }
@@ -339,23 +352,14 @@ async fn the_receipt_of_another_queue_is_replaced_only_by_one_that_proves_as_muc
     let file = async |conversations: &[u32], unreadable: bool| {
         let ledger = Queue::in_memory().unwrap();
         ledger.expect_filing(1, "lake".into()).await.unwrap();
-        let segment = Arc::new(Segment {
-            conversations: conversations.iter().copied().map(completed).collect(),
-            ..(*segment()).clone()
-        });
+        let conversations = conversations.iter().copied().map(completed).collect();
         let sink: Arc<dyn Sink> = match unreadable {
             true => Arc::new(Unreadable(Filesystem::new(lake.root.path().to_owned()))),
             false => Arc::new(Filesystem::new(lake.root.path().to_owned())),
         };
         let binding = SinkBinding::new("lake", sink);
-        commit_segment(
-            &ledger,
-            &ReceiptContext::new("calls"),
-            &segment,
-            &binding,
-            &[],
-        )
-        .await
+        let context = ReceiptContext::new("calls");
+        commit_all(&ledger, &context, conversations, &binding).await
     };
     for other in [[1].as_slice(), &[3], &[2, 3]] {
         let error = file(other, false).await.unwrap_err().to_string();
@@ -375,12 +379,12 @@ async fn the_receipt_of_another_queue_is_replaced_only_by_one_that_proves_as_muc
             completed.outcome = Outcome::NoRecording;
         },
     ] {
-        let mut other = (*segment()).clone();
-        other.conversations.iter_mut().for_each(change);
+        let mut other = both();
+        other.iter_mut().for_each(change);
         let ledger = Queue::in_memory().unwrap();
         ledger.expect_filing(1, "lake".into()).await.unwrap();
         let context = ReceiptContext::new("calls");
-        let filed = commit_segment(&ledger, &context, &Arc::new(other), &lake.binding, &[]).await;
+        let filed = commit_all(&ledger, &context, other, &lake.binding).await;
         assert!(filed.is_err());
         assert!(lake.read(RECEIPT).unwrap() == first && lake.agrees());
     }

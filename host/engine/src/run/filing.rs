@@ -1,13 +1,11 @@
 //! Files what is complete: segments, their rows and receipts, in each sink.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Engine, FILE_AFTER, ROWS, RunError, in_flight::InFlight, ms};
 use crate::receipt::{self, CommitError};
 use recording_host_model::{CompletedConversation, Event, Segment};
+use recording_host_state::{Ledger, QueueError};
 
 /// How long after a run's start small segments are filed first (ms): whoever loses the machine then has
 /// something that is proven.
@@ -140,34 +138,33 @@ impl Engine {
                 all = false;
                 continue;
             }
-            let segment = Arc::new(self.ledger.segment(number).await?);
-            let small = segment.conversations.len() < ROWS;
+            let segment = self.ledger.segment(number).await?;
+            let small = segment.ids.len() < ROWS;
             let keep = small && segment.is_whole() && self.may_compact();
             let mut everywhere = false;
             for sink_index in indexes {
                 let binding = &self.bindings[sink_index];
                 let context = self.receipt_context(&segment.day).await?;
+                let is_news = is_new && segment.is_whole();
+                let mut losses = NewLosses::of(&*self.ledger, number, is_news).await?;
+                let mut seen = |completed: &CompletedConversation| losses.count(completed);
                 let commit = receipt::commit_segment(
                     &*self.ledger,
                     &context,
                     &segment,
                     binding,
                     &self.bindings,
+                    &mut seen,
                 );
                 match commit.await {
                     Ok(taken) => {
-                        let name = binding.name.clone();
-                        let now = self.clock.now();
-                        let mut codes = BTreeMap::new();
-                        if std::mem::take(&mut is_new) {
-                            // A loss that was tried again and remains one is no news.
-                            let known = self.ledger.known_losses(number).await?;
-                            codes = losses(&segment, &known);
-                        }
+                        is_new = false;
+                        let (name, now) = (binding.name.clone(), self.clock.now());
                         let filed = self.ledger.filed(number, name, keep, now).await?;
                         self.count(&segment, sink_index, taken, in_flight);
                         everywhere = filed.everywhere;
-                        if !codes.is_empty() {
+                        if !losses.codes.is_empty() {
+                            let codes = losses.codes;
                             self.events.emit(|| Event::LossesFiled { codes });
                         }
                         in_flight.discovery.found(filed.grown > 0);
@@ -191,7 +188,7 @@ impl Engine {
     /// Counts what a sink has taken of a segment, and tells of it.
     fn count(&self, segment: &Segment, sink_index: usize, taken: usize, in_flight: &mut InFlight) {
         let so_far = in_flight.taken.entry(sink_index).or_default();
-        so_far.filed += segment.conversations.len();
+        so_far.filed += segment.ids.len();
         so_far.taken += taken;
         if taken > 0 {
             self.events.emit(|| Event::SegmentFiled {
@@ -235,19 +232,38 @@ impl Engine {
     }
 }
 
-/// The recordings of a segment's conversations that are unavailable, by code, but for those of `known`
-/// conversations; nothing of one that takes the place of others, which have named it before.
-fn losses(segment: &Segment, known: &BTreeSet<String>) -> BTreeMap<String, usize> {
-    let mut losses = BTreeMap::new();
-    if segment.is_whole() {
-        let new = |completed: &&CompletedConversation| !known.contains(&completed.id);
-        for completed in segment.conversations.iter().filter(new) {
+/// The recordings of a segment's conversations that are unavailable, by code, but for those of conversations that have
+/// named it before.
+struct NewLosses {
+    /// The conversations that have; none if nothing of the segment is news.
+    known: Option<BTreeSet<String>>,
+    codes: BTreeMap<String, usize>,
+}
+
+impl NewLosses {
+    /// Those of a segment, if it `is_news`.
+    async fn of(ledger: &dyn Ledger, number: i64, is_news: bool) -> Result<Self, QueueError> {
+        let known = match is_news {
+            // A loss that was tried again and remains one is no news.
+            true => Some(ledger.known_losses(number).await?),
+            false => None,
+        };
+        Ok(NewLosses {
+            known,
+            codes: BTreeMap::new(),
+        })
+    }
+
+    fn count(&mut self, completed: &CompletedConversation) {
+        let Some(known) = &self.known else {
+            return;
+        };
+        if !known.contains(&completed.id) {
             for (code, _) in completed.outcome.losses() {
-                *losses.entry(code).or_default() += 1;
+                *self.codes.entry(code).or_default() += 1;
             }
         }
     }
-    losses
 }
 
 #[cfg(test)]

@@ -16,29 +16,48 @@ use arrow_schema::{ArrowError, DataType, Field, Fields, Schema};
 
 use super::{Columns, Pairs, Table, element, signed, small, structs};
 use crate::Compression;
-use recording_host_model::{CompletedConversation, Object, Outcome, Segment};
+use recording_host_model::{CompletedConversation, Object, Outcome};
 
-/// Writes a segment's part of the catalog.
-///
-/// # Errors
-/// The error of the target.
-pub fn write(
-    export: &str,
-    segment: &Segment,
-    sink: &str,
-    compression: Compression,
-    into: impl Write + Send,
-) -> io::Result<()> {
-    let mut table = Table::<Catalog, _>::new(compression, into)?;
-    for completed in &segment.conversations {
-        table.write(&Entry {
-            export,
-            segment: segment.number,
+/// Writes a segment's part of the catalog, in the order in which conversations are given.
+pub struct CatalogWriter<W: Write + Send> {
+    export: String,
+    segment: i64,
+    table: Table<Catalog, W>,
+}
+
+impl<W: Write + Send> CatalogWriter<W> {
+    /// A segment's part of the catalog of an export that begins now.
+    ///
+    /// # Errors
+    /// The error of `into`.
+    pub fn new(export: &str, segment: i64, compression: Compression, into: W) -> io::Result<Self> {
+        Ok(CatalogWriter {
+            export: export.to_owned(),
+            segment,
+            table: Table::new(compression, into)?,
+        })
+    }
+
+    /// Writes the entry of a conversation about its objects in a sink.
+    ///
+    /// # Errors
+    /// The error of the target.
+    pub fn write(&mut self, completed: &CompletedConversation, sink: &str) -> io::Result<()> {
+        self.table.write(&Entry {
+            export: &self.export,
+            segment: self.segment,
             completed,
             objects: completed.recordings_in(sink).collect(),
-        })?;
+        })
     }
-    table.finish().map(drop)
+
+    /// Completes the file and gives the target back.
+    ///
+    /// # Errors
+    /// The error of the target.
+    pub fn finish(self) -> io::Result<W> {
+        self.table.finish()
+    }
 }
 
 /// The catalog's entry for a conversation.

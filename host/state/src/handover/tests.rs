@@ -163,9 +163,9 @@ async fn what_a_node_reports_is_what_the_leader_would_have_done() {
         .seal_segments(1, 10, vec!["lake".to_owned()])
         .await
         .unwrap();
-    let segment = queue.segment(1).await.unwrap();
-    let objects: Vec<_> = segment
-        .conversations
+    let ids = queue.segment(1).await.unwrap().ids;
+    let conversations = queue.sealed_conversations(ids).await.unwrap();
+    let objects: Vec<_> = conversations
         .iter()
         .map(|one| {
             let object = &one.objects["lake"][0];

@@ -147,12 +147,25 @@ impl Kept {
             number,
             day: day.clone(),
             apart: ids.iter().any(|id| self.is_apart(id)),
-            conversations: ids
-                .into_iter()
-                .map(|id| self.completed(id))
-                .collect::<Result<_, _>>()?,
+            ids,
             replaces,
         })
+    }
+
+    pub(crate) fn sealed_conversations(
+        &self,
+        ids: Vec<String>,
+    ) -> Result<Vec<CompletedConversation>, QueueError> {
+        ids.into_iter()
+            .map(|id| {
+                let known = self.conversations.get(&id);
+                if known.is_none_or(|known| !known.is(Stage::Sealed)) {
+                    let reason = format!("the conversation {id} is in no sealed segment");
+                    return Err(QueueError::Backend(reason.into()));
+                }
+                self.completed(id)
+            })
+            .collect()
     }
 
     /// A conversation whose outcome is final, with its objects in each sink.

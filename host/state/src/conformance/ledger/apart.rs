@@ -105,7 +105,8 @@ pub(super) async fn outlives_the_sink_it_was_for(
     export.store("fetch-2", &["b"]).await?;
     let number = export.seal().await?;
     let segment = export.ok(export.reader.segment(number).await)?;
-    let attempts: Vec<_> = segment.conversations.iter().map(|of| of.attempt).collect();
+    let conversations = export.sealed_in(number).await?;
+    let attempts: Vec<_> = conversations.iter().map(|of| of.attempt).collect();
     export.is("attempts", attempts, vec![2])?;
     export.is("a segment for some sinks", segment.apart, false)?;
     for sink in SINKS {
@@ -208,9 +209,8 @@ pub(super) async fn is_filed_when_the_last_sink_is_gone(
     export.is("who lacks it", lack(&export, "b").await?, texts(&["vault"]))?;
     export.store("fetch-2", &["a"]).await?;
     let number = export.seal().await?;
-    let segment = export.ok(reader.segment(number).await)?;
-    let of: Vec<_> = segment
-        .conversations
+    let conversations = export.sealed_in(number).await?;
+    let of: Vec<_> = conversations
         .iter()
         .map(|of| (of.attempt, of.revision))
         .collect();

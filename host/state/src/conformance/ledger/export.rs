@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{Acknowledged, Completion, Ledger, QueueError, Status};
 use recording_host_model::{
-    Artifact, ArtifactContents, ArtifactKey, ArtifactResult, Container, Conversation, Download,
-    HandedOver, Object, RecordingKey, Reported, ReportedOutcome, Split, Step, TimeRange,
+    Artifact, ArtifactContents, ArtifactKey, ArtifactResult, CompletedConversation, Container,
+    Conversation, Download, HandedOver, Object, RecordingKey, Reported, ReportedOutcome, Split,
+    Step, TimeRange,
 };
 
 /// The day on which the conversations begin.
@@ -166,6 +167,15 @@ impl Export {
             reader: fixture.ledger(),
             worker: Worker::of(fixture, guarantee),
         }
+    }
+
+    /// The conversations that are sealed in a segment.
+    pub(in crate::conformance) async fn sealed_in(
+        &self,
+        number: i64,
+    ) -> Result<Vec<CompletedConversation>, Failure> {
+        let ids = self.ok(self.reader.segment(number).await)?.ids;
+        self.ok(self.reader.sealed_conversations(ids).await)
     }
 
     /// The answer of a call that ought to succeed.

@@ -279,12 +279,8 @@ async fn is_lost_for_one_sink(export: &Export, number: i64) -> Result<(), Failur
     let lost = ArtifactResult::failed(key, "gone", "no luck");
     export.ok(ledger.delivered(vec![lost]).await)?;
     export.is("artifacts owed", owed(export, "nas").await?, keys(&[]))?;
-    let segment = export.ok(reader.segment(number).await)?;
-    let lost: Vec<_> = segment
-        .conversations
-        .into_iter()
-        .map(|of| of.lost_in)
-        .collect();
+    let conversations = export.sealed_in(number).await?;
+    let lost: Vec<_> = conversations.into_iter().map(|of| of.lost_in).collect();
     let gone = vec![("gone".to_owned(), "no luck".to_owned())];
     let expected = vec![BTreeMap::new(), BTreeMap::from([("nas".to_owned(), gone)])];
     export.is("losses by sink", lost, expected)?;

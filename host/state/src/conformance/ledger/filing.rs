@@ -174,9 +174,8 @@ pub(super) async fn takes_up_what_has_grown(fixture: &dyn LedgerFixture) -> Resu
         export.stores(0).await?;
         export.store(fetch, &["a"]).await?;
         let number = export.seal().await?;
-        let segment = export.ok(export.reader.segment(number).await)?;
-        let of: Vec<_> = segment
-            .conversations
+        let conversations = export.sealed_in(number).await?;
+        let of: Vec<_> = conversations
             .iter()
             .map(|of| (u64::from(of.attempt), of.revision))
             .collect();

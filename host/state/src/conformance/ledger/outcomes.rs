@@ -55,9 +55,8 @@ pub(super) async fn are_final_when_nothing_is_left(
     export.find(vec![conversation("a")], &late).await?;
     completes(0).await?;
     let number = export.seal().await?;
-    let segment = export.ok(export.reader.segment(number).await)?;
-    let words: Vec<_> = segment
-        .conversations
+    let conversations = export.sealed_in(number).await?;
+    let words: Vec<_> = conversations
         .iter()
         .map(|of| (of.id.as_str(), of.outcome.word(), of.attempt))
         .collect();
@@ -156,8 +155,8 @@ pub(super) async fn of_losses_alone_are_tried_again(
     export.same("the next batch", next, Some(2))?;
     export.store("fetch-2", &["b", "c"]).await?;
     let number = export.seal().await?;
-    let segment = export.ok(export.reader.segment(number).await)?;
-    let attempts: Vec<_> = segment.conversations.iter().map(|of| of.attempt).collect();
+    let conversations = export.sealed_in(number).await?;
+    let attempts: Vec<_> = conversations.iter().map(|of| of.attempt).collect();
     export.is("attempts", attempts, vec![2, 2])?;
     for sink in ["lake", "nas"] {
         export.file(number, sink, false).await?;

@@ -83,8 +83,8 @@ pub(super) async fn takes_over_what_receipts_prove(
     export.store("fetch-1", &["c", "e"]).await?;
     let number = export.seal().await?;
     export.is("the next segment", number, 8)?;
-    let segment = export.ok(reader.segment(number).await)?;
-    let attempts: Vec<_> = segment.conversations.iter().map(|of| of.attempt).collect();
+    let conversations = export.sealed_in(number).await?;
+    let attempts: Vec<_> = conversations.iter().map(|of| of.attempt).collect();
     export.is("attempts", attempts, vec![4, 1])
 }
 

@@ -14,15 +14,16 @@ const AFTER: &str = "2030-01-01";
 
 /// The ids of the conversations of a segment.
 async fn ids(export: &Export, number: i64) -> Result<String, Failure> {
-    let segment = export.ok(export.reader.segment(number).await)?;
-    Ok(segment.conversations.into_iter().map(|of| of.id).collect())
+    let conversations = export.sealed_in(number).await?;
+    Ok(conversations.into_iter().map(|of| of.id).collect())
 }
 
 /// A segment as a text, without what it replaces: that is over in one sink before it is in another.
 async fn text(export: &Export, number: i64) -> Result<String, Failure> {
     let mut segment = export.ok(export.reader.segment(number).await)?;
     segment.replaces.clear();
-    Ok(format!("{segment:?}"))
+    let conversations = export.sealed_in(number).await?;
+    Ok(format!("{segment:?} {conversations:?}"))
 }
 
 pub(super) async fn take_what_is_completed(fixture: &dyn LedgerFixture) -> Result<(), Failure> {
@@ -57,6 +58,15 @@ pub(super) async fn take_what_is_completed(fixture: &dyn LedgerFixture) -> Resul
     };
     export.is("segments of too few", sealed(4, 9).await?, of(&[]))?;
     export.is("segments", sealed(2, 9).await?, of(&[(1, "abc")]))?;
+    let asked = reader.sealed_conversations(texts(&["c", "a"])).await;
+    let given: Vec<_> = export.ok(asked)?.into_iter().map(|of| of.id).collect();
+    export.is(
+        "conversations in the order of their ids",
+        given,
+        texts(&["c", "a"]),
+    )?;
+    let open = reader.sealed_conversations(texts(&["e"])).await;
+    export.is("one that is not sealed is refused", open.is_err(), true)?;
     export.same("conversations sealed", reader.sealed().await, 3)?;
     let all = of(&[(1, "abc"), (2, "d")]);
     for _ in 0..2 {

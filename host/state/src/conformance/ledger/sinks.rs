@@ -119,8 +119,9 @@ pub(super) async fn are_filled(fixture: &dyn LedgerFixture) -> Result<(), Failur
     let to_file = BTreeMap::from([(number, texts(&["nas"]))]);
     export.same("segments to be filed", reader.unfiled().await, to_file)?;
     let segment = export.ok(reader.segment(number).await)?;
+    let conversations = export.sealed_in(number).await?;
     export.is("a segment for some sinks", segment.apart, true)?;
-    let attempts: Vec<_> = segment.conversations.iter().map(|of| of.attempt).collect();
+    let attempts: Vec<_> = conversations.iter().map(|of| of.attempt).collect();
     export.is("attempts at what it has had", attempts, vec![2])?;
     export.file(number, "nas", false).await?;
     export.counts([1, 0, 0, 3]).await?;

@@ -192,8 +192,10 @@ impl View {
         let numbers: Vec<i64> = unfiled.keys().copied().collect();
         self.add("unfiled", Ok(unfiled))?;
         for number in numbers {
-            let segment = ledger.segment(number).await;
-            self.add(format!("segment {number}"), segment)?;
+            let segment = ok(self.guarantee, ledger.segment(number).await)?;
+            let conversations = ledger.sealed_conversations(segment.ids.clone()).await;
+            self.add(format!("segment {number}"), Ok(segment))?;
+            self.add(format!("conversations of {number}"), conversations)?;
         }
         let last = ok(self.guarantee, ledger.last_segment().await)?;
         self.add("last_segment", Ok(last))?;

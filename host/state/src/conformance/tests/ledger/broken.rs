@@ -149,7 +149,7 @@ pub(super) struct BrokenFixture {
 struct Past {
     records: HashMap<String, Option<KeyContext>>,
     completed: Completion,
-    segments: HashSet<i64>,
+    sealed: HashSet<String>,
     objects: BTreeSet<String>,
     compacted: Vec<String>,
     removed: HashSet<i64>,

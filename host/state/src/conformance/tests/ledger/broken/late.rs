@@ -9,7 +9,9 @@ use crate::{
     Acknowledged, Backfilled, QueueError, ReceiptSummary, Status, SupersededSegment, VoidSegment,
     ledger::{DelegateFiling, DelegateRepair, DelegateReport, DelegateSinks},
 };
-use recording_host_model::{ArtifactContents, ArtifactResult, Progress, Segment};
+use recording_host_model::{
+    ArtifactContents, ArtifactResult, CompletedConversation, Progress, Segment,
+};
 
 /// The other one of the two sinks.
 fn other(sink: &str) -> String {
@@ -33,11 +35,6 @@ impl DelegateFiling for Broken {
 
     async fn segment(&self, number: i64) -> Result<Segment, QueueError> {
         let mut segment = self.queue.segment(number).await?;
-        if !self.past().segments.insert(number) && self.is(Fault::ChangesSegments) {
-            for completed in &mut segment.conversations {
-                completed.record.tags.push("read again".to_owned());
-            }
-        }
         // Where all sinks were known from the beginning, none is filed in after the first.
         if self.is(Fault::ForgetsWhatIsReplaced) && self.past().compacted == ["lake"] {
             for numbers in segment.replaces.values_mut() {
@@ -50,16 +47,28 @@ impl DelegateFiling for Broken {
             segment.replaces.insert(other("lake"), numbers);
         }
         self.past().apart |= segment.apart;
-        if self.is(Fault::RepeatsAttempts) && self.past().lapsed {
-            for completed in &mut segment.conversations {
+        if self.is(Fault::TakesBackWhatIsUnderWay) {
+            let mut of = segment.ids.iter();
+            segment.apart &= !of.any(|id| self.past().taken_back.contains(id));
+        }
+        Ok(segment)
+    }
+
+    async fn sealed_conversations(
+        &self,
+        ids: Vec<String>,
+    ) -> Result<Vec<CompletedConversation>, QueueError> {
+        let is_new = self.past().sealed.insert(ids.concat());
+        let mut sealed = self.queue.sealed_conversations(ids).await?;
+        for completed in &mut sealed {
+            if !is_new && self.is(Fault::ChangesSegments) {
+                completed.record.tags.push("read again".to_owned());
+            }
+            if self.is(Fault::RepeatsAttempts) && self.past().lapsed {
                 completed.attempt = 1;
             }
         }
-        if self.is(Fault::TakesBackWhatIsUnderWay) {
-            let mut of = segment.conversations.iter();
-            segment.apart &= !of.any(|one| self.past().taken_back.contains(&one.id));
-        }
-        Ok(segment)
+        Ok(sealed)
     }
 
     async fn compact(

@@ -37,7 +37,12 @@ impl Run {
         let (keep, now) = (self.drawn.chance(60), self.now);
         let call = format!("segment {number}");
         self.pair
-            .call(call, async |side| side.export.reader.segment(number).await)
+            .call(call, async |side| {
+                let reader = &side.export.reader;
+                let segment = reader.segment(number).await?;
+                let conversations = reader.sealed_conversations(segment.ids.clone()).await?;
+                Ok((segment, conversations))
+            })
             .await;
         for _ in 0..self.drawn.pick(&[1, 1, 1, 2]) {
             let call = format!("filed {number} in {sink} with keep {keep}");
