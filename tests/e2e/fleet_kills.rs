@@ -194,10 +194,6 @@ async fn through_kills(plan: Plan) {
         fault_seed: Some(seed),
         ..settings
     };
-    if plan.costly == CostlyFaults::Strike {
-        let (_, with_faults) = undisturbed(faulty.clone()).await;
-        println!("{with_faults} batch jobs take one machine to which nothing else is done");
-    }
     let mut site = Site::start(faulty, work, alike(PROGRAMS)).await;
     let report = Storm::new(seed, plan.blows).rage(&mut site).await;
     println!("{report}");
