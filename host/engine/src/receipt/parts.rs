@@ -135,3 +135,29 @@ impl Fed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_ends_only_if_all_of_its_conversations_have_come() {
+        for all in [true, false] {
+            let (feed, fed) = feed();
+            let writing = tokio::task::spawn_blocking(move || fed.write_all(|_| Ok(())));
+            assert!(feed.hand_on(Some(&Arc::new(Part::new()))).await);
+            if all {
+                assert!(feed.hand_on(None).await);
+            }
+            drop(feed);
+            assert_eq!(writing.await.unwrap().is_ok(), all);
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_reads_on_for_a_file_that_cannot_be_written() {
+        let (feed, fed) = feed();
+        drop(fed);
+        assert!(!feed.hand_on(Some(&Arc::new(Part::new()))).await);
+    }
+}
