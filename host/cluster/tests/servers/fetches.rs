@@ -103,6 +103,12 @@ async fn node(fleet: &Fleet) -> FleetConsumer {
     FleetConsumer::new(fleet, "calls").await.unwrap()
 }
 
+/// The servers as another program uses them.
+async fn jetstream(fleet: &Fleet) -> async_nats::jetstream::Context {
+    let client = async_nats::connect(fleet.settings().servers[0].clone());
+    async_nats::jetstream::new(client.await.unwrap())
+}
+
 /// A change that can be told from others.
 fn change(fetch: &str, number: u64) -> FetchChange {
     FetchChange::step(fetch, &step(Next::Done(state(&number.to_string()))), NOW, 0)
@@ -185,8 +191,7 @@ async fn what_cannot_be_read_costs_no_node_anything_and_is_published_anew() {
     let servers = Servers::start(1);
     let fleet = servers.fleet("main").await;
     let publisher = publisher(&fleet).await;
-    let client = async_nats::connect(fleet.settings().servers[0].clone());
-    let stream = async_nats::jetstream::new(client.await.unwrap());
+    let stream = jetstream(&fleet).await;
     let garbage = async |subject: &str| {
         let stored = stream.publish(subject.to_owned(), "neither".into()).await;
         stored.unwrap().await.unwrap();
@@ -238,8 +243,7 @@ async fn what_is_too_large_or_too_much_to_be_kept_costs_no_node_anything() {
     let servers = Servers::start(1);
     let fleet = servers.fleet("main").await;
     let publisher = publisher(&fleet).await;
-    let client = async_nats::connect(fleet.settings().servers[0].clone());
-    let context = async_nats::jetstream::new(client.await.unwrap());
+    let context = jetstream(&fleet).await;
     let stream = context.get_stream("recording-host_main_work");
     let stream = stream.await.unwrap();
     let node = node(&fleet).await;
@@ -261,11 +265,11 @@ async fn what_is_too_large_or_too_much_to_be_kept_costs_no_node_anything() {
     // There is room for the order, and none for more.
     stream.purge().filter(subject).await.unwrap();
     let payload = vec![b'x'; 100_000];
+    let roomy = stream.get_info().await.unwrap().config;
     let full = async_nats::jetstream::stream::Config {
         max_bytes: 150_000,
-        ..stream.get_info().await.unwrap().config
+        ..roomy.clone()
     };
-    let roomy = stream.get_info().await.unwrap().config;
     context.update_stream(full).await.unwrap();
     unreadable(payload).await;
     assert!(fleet.dead_letters().await.unwrap().is_empty());
