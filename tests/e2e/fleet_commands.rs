@@ -1,5 +1,8 @@
 //! Several machines run one export: what their operator does, and gets wrong.
 
+#[path = "fleet_commands/rate.rs"]
+mod rate;
+
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpStream,
@@ -77,16 +80,6 @@ impl Machines {
         tokio::task::spawn_blocking(move || command.output().unwrap())
             .await
             .unwrap()
-    }
-
-    /// How many credentials have a rate that is leased.
-    async fn credentials_with_slots(&self) -> u64 {
-        let shown = self.cluster(&["status", "--json"], "a").await;
-        let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
-        let streams = shown["streams"].as_array().unwrap();
-        let is_rate = |stream: &&Value| stream["name"].as_str().unwrap().ends_with("_rate");
-        let rate = streams.iter().find(is_rate).unwrap();
-        rate["messages"].as_u64().unwrap()
     }
 
     async fn cluster(&self, arguments: &[&str], node: &str) -> Output {
@@ -417,16 +410,6 @@ async fn fetches_that_somebody_has_removed_from_the_streams_are_published_again(
         said(&ended)
     );
     machines.verify(600).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a NATS server, which tests/run installs"]
-async fn what_other_commands_request_counts_in_the_fleets_rate() {
-    let machines = Machines::new(40).await;
-    assert_eq!(machines.credentials_with_slots().await, 0);
-    let planned = machines.run(&["plan"], "a").await;
-    assert!(planned.status.success(), "{}", said(&planned));
-    assert_eq!(machines.credentials_with_slots().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

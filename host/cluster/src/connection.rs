@@ -86,6 +86,18 @@ impl Fleet {
         &self.settings
     }
 
+    /// The same connection, of which an error is seen if the servers are away for longer.
+    pub(super) fn with_patience(&self, patience: Duration) -> Fleet {
+        let settings = FleetSettings {
+            patience,
+            ..(*self.settings).clone()
+        };
+        Fleet {
+            settings: Arc::new(settings),
+            ..self.clone()
+        }
+    }
+
     async fn check_server(&self) -> Result<(), ClusterError> {
         let server = self.client.server_info();
         if !is_new_enough(&server.version) {

@@ -14,6 +14,8 @@ use crate::Fleet;
 
 /// How long a vendor counts requests.
 const MINUTE: Duration = Duration::from_secs(60);
+/// Servers that are silent for longer are an error, which whoever waits for a slot warns of before it goes on waiting.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How many digits of the digest of a credential stand in its subjects.
 const DIGITS: usize = 32;
 
@@ -31,7 +33,7 @@ impl FleetRates {
     #[must_use]
     pub fn new(fleet: &Fleet) -> Self {
         FleetRates {
-            fleet: fleet.clone(),
+            fleet: fleet.with_patience(PATIENCE),
             speed: 1.0,
         }
     }

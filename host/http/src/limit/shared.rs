@@ -174,7 +174,7 @@ impl SharedLimit {
     }
 
     /// Tells all processes in the background that requests are held back until then (ms by the clock of which
-    /// `time` is left). If that fails, they learn it from the vendor.
+    /// `time` is left), for as long as that lasts. If it fails, they learn it from the vendor.
     pub(super) fn pause(self: &Arc<Self>, per_minute: u32, time: Duration, until: u64) {
         let before = {
             let mut told = lock(&self.told);
@@ -185,13 +185,18 @@ impl SharedLimit {
         };
         let (shared, began) = (Arc::clone(self), Instant::now());
         tokio::spawn(async move {
-            let paused = async {
-                let rate = shared.rate(per_minute).await?;
-                rate.pause(time.saturating_sub(began.elapsed())).await
-            };
-            if let Err(error) = paused.await {
-                tracing::warn!(%error, "the other machines were not told of the vendor's pause");
-                *lock(&shared.told) = before;
+            loop {
+                let left = time.saturating_sub(began.elapsed());
+                let paused = async { shared.rate(per_minute).await?.pause(left).await };
+                match paused.await {
+                    Ok(()) => return,
+                    Err(_) if !left.is_zero() => sleep(AGAIN.min(left)).await,
+                    Err(error) => {
+                        tracing::warn!(%error, "the other machines were not told of the vendor's pause");
+                        *lock(&shared.told) = before;
+                        return;
+                    }
+                }
             }
         });
     }

@@ -253,6 +253,27 @@ async fn all_pause_if_the_whole_client_is_refused_and_no_other_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_are_told_of_a_pause_as_soon_as_somebody_answers_and_not_once_it_is_over() {
+    let rates = FakeRates::default();
+    let limiter = rates.limiter(policy(), RequestLimits::default());
+    let clock = Clock::starting_at(0, 1.0);
+    let seconds = Duration::from_secs;
+    let away = |away| rates.0.away.store(away, Ordering::Relaxed);
+    away(true);
+    limiter.refused(seconds(30), true, clock);
+    sleep(seconds(12)).await;
+    away(false);
+    sleep(seconds(30)).await;
+    assert_eq!(*lock(&rates.0.pauses), [seconds(15)]);
+    away(true);
+    limiter.refused(seconds(30), true, clock);
+    sleep(seconds(31)).await;
+    away(false);
+    sleep(seconds(30)).await;
+    assert_eq!(lock(&rates.0.pauses).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slot_in_a_pause_that_began_meanwhile_is_not_used() {
     let rates = FakeRates::default();
     let limiter = rates.limiter(policy(), RequestLimits::default());
