@@ -56,6 +56,8 @@ pub(super) fn decoded(
         }
         body = plain;
     }
+    // It may have grown by doubling, and is kept for as long as the step that it is for waits.
+    body.shrink_to_fit();
     Ok(body)
 }
 

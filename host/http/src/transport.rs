@@ -98,7 +98,8 @@ impl HttpTransport for reqwest::Client {
                 Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
             })
             .collect();
-        let mut body = Vec::new();
+        let announced = response.content_length().unwrap_or_default().min(ANSWER);
+        let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or_default());
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if (body.len() + chunk.len()) as u64 > ANSWER {
                 return Err(RequestError::TooLarge(ANSWER));
