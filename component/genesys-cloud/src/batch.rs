@@ -35,6 +35,14 @@ const YOUNG: u64 = 50 * 60_000;
 /// The largest state of a batch, in bytes, before it is divided: half of what hosts take.
 const MOST_STATE: usize = 128 << 10;
 
+/// How often in a row a finished job is asked for fresh links without effect before a batch is submitted instead: a
+/// machine may end before it has used those that it was given.
+const IN_VAIN: usize = 1;
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 /// The state of a batch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Batch {
@@ -54,9 +62,18 @@ pub(crate) struct Batch {
     to_renew: Vec<String>,
     /// True if the finished job has been asked for fresh links already.
     asked_again: bool,
+    /// Of how many files it was asked for them the last time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    asked_for: usize,
+    /// How often in a row it was asked for no fewer of them than before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    in_vain: usize,
     /// The conversations of the last job, if not all.
     #[serde(default)]
     covered: Option<Vec<String>>,
+    /// The job of all conversations, if the last one is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    of_all: Option<Submitted>,
     /// The conversations for which the running job has returned something.
     #[serde(default)]
     #[serde(rename = "told")]
@@ -84,6 +101,13 @@ enum Phase {
         job: String,
         since: Timestamp,
     },
+}
+
+/// A job, and when it was submitted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Submitted {
+    job: String,
+    since: Timestamp,
 }
 
 /// The initial splits of a fetch.
@@ -132,7 +156,10 @@ impl Batch {
             renewing: None,
             to_renew: Vec::new(),
             asked_again: false,
+            asked_for: 0,
+            in_vain: 0,
             covered: None,
+            of_all: None,
             reported: BTreeSet::new(),
             described: Described::default(),
             absent: Absence::default(),
@@ -383,8 +410,8 @@ impl Batch {
         self.abandon(job, code, options)
     }
 
-    /// Obtains fresh links: from the job while it is young, later by submitting the conversations
-    /// concerned.
+    /// Obtains fresh links: from the job while it is young and those that it returns are of use, later by submitting the
+    /// conversations concerned. They are of use if the next time fewer are asked for.
     fn refresh(mut self, keys: &[ArtifactKey], options: &Options, now: Timestamp) -> Step {
         let recordings = keys.iter().filter_map(ArtifactKey::recording);
         let concerned: BTreeSet<&str> = recordings.map(|key| key.conversation.as_str()).collect();
@@ -394,29 +421,49 @@ impl Batch {
         if conversations.is_empty() {
             return Step::then(self.done());
         }
-        let covers = |id: &String| self.covered.as_ref().is_none_or(|of| of.contains(id));
-        let covered = conversations.iter().all(covers);
+        let of_use = !self.asked_again || keys.len() < self.asked_for;
+        self.in_vain = if of_use { 0 } else { self.in_vain + 1 };
+        self.asked_for = keys.len();
+        let job = self.job_of(&conversations);
+        let job =
+            job.filter(|job| now.saturating_sub(job.since) < YOUNG && self.in_vain <= IN_VAIN);
         self.renewing = Some(conversations);
         self.to_renew.clear();
         self.absent.over();
         self.attempts = 0;
-        self.phase = match &self.phase {
-            Phase::Finished { job, since } | Phase::Running { job, since, .. }
-                if now.saturating_sub(*since) < YOUNG && !self.asked_again && covered =>
-            {
-                self.asked_again = true;
-                Phase::Running {
-                    job: job.clone(),
-                    since: *since,
-                    counts: None,
-                }
-            }
-            _ => {
-                self.asked_again = false;
-                Phase::Unsubmitted
-            }
+        self.asked_again = job.is_some();
+        self.phase = match job {
+            Some(Submitted { job, since }) => Phase::Running {
+                job,
+                since,
+                counts: None,
+            },
+            None => Phase::Unsubmitted,
         };
         Step::then(self.ask(options))
+    }
+
+    /// The job that returns links of some conversations: the last one, or else that of all, which becomes the last one.
+    fn job_of(&mut self, conversations: &[String]) -> Option<Submitted> {
+        let last = match &self.phase {
+            Phase::Finished { job, since } | Phase::Running { job, since, .. } => Submitted {
+                job: job.clone(),
+                since: *since,
+            },
+            Phase::Describing | Phase::Unsubmitted => return None,
+        };
+        match &self.covered {
+            None => {
+                self.of_all = Some(last.clone());
+                Some(last)
+            }
+            Some(covered) if conversations.iter().all(|id| covered.contains(id)) => Some(last),
+            Some(_) => {
+                let of_all = self.of_all.clone()?;
+                self.covered = None;
+                Some(of_all)
+            }
+        }
     }
 
     fn outcomes(&self, result: impl Fn(&str) -> OutcomeResult) -> Vec<Outcome> {

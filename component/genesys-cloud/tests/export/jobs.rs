@@ -140,6 +140,37 @@ fn zero_of_zero_ends_a_job_and_leaves_out_what_was_recorded() {
     }
 }
 
+/// The key of the only recording of a conversation.
+fn recording_of(number: &u32) -> ArtifactKey {
+    ArtifactKey::Recording(RecordingKey {
+        conversation: format!("c{number}"),
+        recording: format!("r-c{number}"),
+        part: 0,
+    })
+}
+
+/// Has the batch obtain links of some conversations' recordings anew, and nothing else; returns the first request for it.
+fn renew(drive: &mut TestDriver, vendor: &mut Vendor, wanted: &[u32]) -> Request {
+    let split = drive.done.iter().rfind(|split| split.kind == "batch");
+    let split = split.unwrap().clone();
+    let keys: Vec<ArtifactKey> = wanted.iter().map(recording_of).collect();
+    drive.artifacts.clear();
+    let sent = drive.requests.len();
+    drive
+        .finish::<GenesysCloud>(split, Event::Refresh(keys.clone()), &mut |request, now| {
+            vendor.answer(request, now)
+        })
+        .unwrap();
+    drive
+        .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
+        .unwrap();
+    assert!(!drive.artifacts.is_empty());
+    for artifact in &drive.artifacts {
+        assert!(keys.contains(&artifact.key), "only what is needed");
+    }
+    drive.requests[sent].clone()
+}
+
 #[test]
 fn expired_links_are_renewed_by_the_job_and_later_by_a_new_one() {
     let mut vendor = Vendor::new(3, simple);
@@ -150,63 +181,42 @@ fn expired_links_are_renewed_by_the_job_and_later_by_a_new_one() {
     drive
         .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
         .unwrap();
-    let key = ArtifactKey::Recording(RecordingKey {
-        conversation: "c1".to_owned(),
-        recording: "r-c1".to_owned(),
-        part: 0,
-    });
-    for (jobs, last) in [(1, Method::Get), (2, Method::Post)] {
-        let split = drive
-            .done
-            .iter()
-            .rfind(|split| split.kind == "batch")
-            .unwrap()
-            .clone();
-        drive.artifacts.clear();
-        let sent = drive.requests.len();
-        let event = Event::Refresh(vec![key.clone()]);
-        drive
-            .finish::<GenesysCloud>(split, event, &mut |request, now| {
-                vendor.answer(request, now)
-            })
-            .unwrap();
-        drive
-            .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
-            .unwrap();
-        assert_eq!(
-            (vendor.jobs.len(), drive.requests[sent].method),
-            (jobs, last)
-        );
-        assert!(!drive.artifacts.is_empty());
-        assert!(
-            drive.artifacts.iter().all(|artifact| artifact.key == key),
-            "only what is needed"
-        );
+    for (jobs, method) in [(1, Method::Get), (1, Method::Get), (2, Method::Post)] {
+        let request = renew(&mut drive, &mut vendor, &[1]);
+        assert_eq!((vendor.jobs.len(), request.method), (jobs, method));
     }
     assert_eq!(vendor.jobs[1], ["c1"]);
     assert_eq!(drive.outcomes.len(), 3, "a renewal yields no outcome");
 
-    // The last job was about c1 alone: it is not asked for another conversation.
-    let split = drive.done.iter().rfind(|split| split.kind == "batch");
-    let split = split.unwrap().clone();
-    let other = ArtifactKey::Recording(RecordingKey {
-        conversation: "c2".to_owned(),
-        recording: "r-c2".to_owned(),
-        part: 0,
-    });
-    drive.artifacts.clear();
-    let event = Event::Refresh(vec![other.clone()]);
-    drive
-        .finish::<GenesysCloud>(split, event, &mut |request, now| {
-            vendor.answer(request, now)
-        })
-        .unwrap();
+    // The last job was about c1 alone: other conversations are the first job's, as long as that is young.
+    let of_c1 = renew(&mut drive, &mut vendor, &[1]);
+    let of_all = renew(&mut drive, &mut vendor, &[2]);
+    assert_eq!((vendor.jobs.len(), of_all.method), (2, Method::Get));
+    assert_ne!(of_all.url, of_c1.url);
+    drive.now += 60 * 60_000;
+    renew(&mut drive, &mut vendor, &[2]);
+    assert_eq!(vendor.jobs[2..], [["c2"]]);
+}
+
+#[test]
+fn a_job_is_asked_for_links_as_long_as_those_that_it_returns_are_of_use() {
+    let mut vendor = Vendor::new(3, simple);
+    let options = r#"{"region":"mypurecloud.ie","names":false,"parallelism":1}"#;
+    let mut drive = start(options, week());
     drive
         .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
         .unwrap();
-    assert_eq!(vendor.jobs[2], ["c2"]);
-    assert!(!drive.artifacts.is_empty());
-    assert!(drive.artifacts.iter().all(|artifact| artifact.key == other));
+    // One machine after another stops before it has all of them; the last link is of no use, time and again.
+    for (wanted, jobs) in [
+        ([0, 1, 2].as_slice(), 1),
+        (&[1, 2], 1),
+        (&[2], 1),
+        (&[2], 1),
+        (&[2], 2),
+    ] {
+        renew(&mut drive, &mut vendor, wanted);
+        assert_eq!(vendor.jobs.len(), jobs, "{wanted:?}");
+    }
 }
 
 #[test]
