@@ -22,6 +22,7 @@ use crate::{
         batch::{self as call, Job, JobResult},
     },
     describe::Described,
+    metadata::fnv,
     options::{Mode, Options},
     outcome::{JOB_LOST, JOB_TIMEOUT, NOT_FOUND},
     page::only_metadata,
@@ -35,9 +36,11 @@ const YOUNG: u64 = 50 * 60_000;
 /// The largest state of a batch, in bytes, before it is divided: half of what hosts take.
 const MOST_STATE: usize = 128 << 10;
 
-/// How often in a row a finished job is asked for fresh links without effect before a batch is submitted instead: a
-/// machine may end before it has used those that it was given.
-const IN_VAIN: usize = 1;
+/// How often a finished job is asked for fresh links to the same file before a batch is submitted instead. Once is too
+/// few, since a machine may end before it has used those that it was given; hosts ask five times.
+const ASKED: usize = 3;
+/// Of how many files it is remembered that they are asked for.
+const REMEMBERED: usize = 8;
 
 fn is_zero(count: &usize) -> bool {
     *count == 0
@@ -60,14 +63,14 @@ pub(crate) struct Batch {
     /// Those that need fresh links after these, since all at once are too many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     to_renew: Vec<String>,
-    /// True if the finished job has been asked for fresh links already.
+    /// True if the finished job has been asked for fresh links already: for earlier versions.
     asked_again: bool,
-    /// Of how many files it was asked for them the last time.
+    /// How often in a row it was asked for them.
     #[serde(default, skip_serializing_if = "is_zero")]
-    asked_for: usize,
-    /// How often in a row it was asked for no fewer of them than before.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    in_vain: usize,
+    times: usize,
+    /// Digests of files, not of all, that it was asked for each of these times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    asked: Vec<u64>,
     /// The conversations of the last job, if not all.
     #[serde(default)]
     covered: Option<Vec<String>>,
@@ -156,8 +159,8 @@ impl Batch {
             renewing: None,
             to_renew: Vec::new(),
             asked_again: false,
-            asked_for: 0,
-            in_vain: 0,
+            times: 0,
+            asked: Vec::new(),
             covered: None,
             of_all: None,
             reported: BTreeSet::new(),
@@ -410,8 +413,8 @@ impl Batch {
         self.abandon(job, code, options)
     }
 
-    /// Obtains fresh links: from the job while it is young and those that it returns are of use, later by submitting the
-    /// conversations concerned. They are of use if the next time fewer are asked for.
+    /// Obtains fresh links: from the job while it is young and was not asked for the same file too often, later by
+    /// submitting the conversations concerned.
     fn refresh(mut self, keys: &[ArtifactKey], options: &Options, now: Timestamp) -> Step {
         let recordings = keys.iter().filter_map(ArtifactKey::recording);
         let concerned: BTreeSet<&str> = recordings.map(|key| key.conversation.as_str()).collect();
@@ -421,12 +424,12 @@ impl Batch {
         if conversations.is_empty() {
             return Step::then(self.done());
         }
-        let of_use = !self.asked_again || keys.len() < self.asked_for;
-        self.in_vain = if of_use { 0 } else { self.in_vain + 1 };
-        self.asked_for = keys.len();
         let job = self.job_of(&conversations);
-        let job =
-            job.filter(|job| now.saturating_sub(job.since) < YOUNG && self.in_vain <= IN_VAIN);
+        let is_young = |job: &Submitted| now.saturating_sub(job.since) < YOUNG;
+        let job = job.filter(|job| is_young(job) && self.asked_for(keys) <= ASKED);
+        if job.is_none() {
+            (self.times, self.asked) = (0, Vec::new());
+        }
         self.renewing = Some(conversations);
         self.to_renew.clear();
         self.absent.over();
@@ -441,6 +444,25 @@ impl Batch {
             None => Phase::Unsubmitted,
         };
         Step::then(self.ask(options))
+    }
+
+    /// Notes which files the job is asked for; returns how often in a row it was asked for the same.
+    fn asked_for(&mut self, keys: &[ArtifactKey]) -> usize {
+        let digest = |key: &ArtifactKey| match key {
+            ArtifactKey::Recording(key) => fnv(&format!(
+                "{} {} {}",
+                key.conversation, key.recording, key.part
+            )),
+            ArtifactKey::Bundle(id) => fnv(id),
+        };
+        let keys: Vec<u64> = keys.iter().map(digest).collect();
+        self.asked.retain(|asked| keys.contains(asked));
+        if self.asked.is_empty() {
+            self.times = 0;
+            self.asked = keys.into_iter().take(REMEMBERED).collect();
+        }
+        self.times += 1;
+        self.times
     }
 
     /// The job that returns links of some conversations: the last one, or else that of all, which becomes the last one.
