@@ -219,12 +219,14 @@ fn join(tx: &Transaction<'_>, day: &str, group: &[i64], sinks: &[String]) -> rus
 /// closed for: it may have some of that, and would then have the conversations twice. What is filed again in
 /// the place of wrong files, in sinks that lack it, replaces nothing in others.
 pub(super) fn replace_in(tx: &Transaction<'_>, sink: &str) -> rusqlite::Result<()> {
-    tx.prepare_cached(
+    tx.prepare_cached(concat!(
         "INSERT OR IGNORE INTO replaced SELECT DISTINCT replaced.segment, ?1, by FROM replaced
          JOIN filing ON filing.segment = by AND filing.sink = ?1
          WHERE NOT EXISTS (SELECT 1 FROM conversation JOIN wanting ON conversation = id
-           WHERE conversation.segment = by)",
-    )?
+           WHERE conversation.segment = by AND ",
+        stage!(Sealed),
+        ")"
+    ))?
     .execute([sink])
     .map(drop)
 }

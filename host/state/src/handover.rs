@@ -51,8 +51,10 @@ impl Queue {
         self.transaction(move |tx| {
             let names: Vec<String> = tx
                 .prepare_cached(concat!(
-                    "SELECT DISTINCT fetch FROM conversation WHERE ",
-                    stage!(Found),
+                    "SELECT fetch FROM conversation WHERE ",
+                    stage!(Fetching),
+                    " AND substr(fetch, 1, length(?1)) = ?1 UNION SELECT fetch FROM conversation WHERE ",
+                    stage!(Reported),
                     " AND fetch IS NOT NULL AND substr(fetch, 1, length(?1)) = ?1 ORDER BY fetch"
                 ))?
                 .query_map([prefix], |row| row.get(0))?
@@ -260,9 +262,12 @@ fn order(tx: &Transaction<'_>, fetch: String) -> rusqlite::Result<FetchOrder> {
     let mut conversations: Vec<OrderedConversation> = tx
         .prepare_cached(concat!(
             "SELECT id, start, ended, recorded, text, attempt FROM conversation
-             LEFT JOIN record ON number = record WHERE ",
-            stage!(Found),
-            " AND fetch = ?1 ORDER BY id"
+             LEFT JOIN record ON number = record
+             WHERE id IN (SELECT id FROM conversation WHERE ",
+            stage!(Fetching),
+            " AND fetch = ?1 UNION ALL SELECT id FROM conversation WHERE ",
+            stage!(Reported),
+            " AND fetch = ?1) ORDER BY id"
         ))?
         .query_map([&fetch], |row| {
             Ok(OrderedConversation {
@@ -289,13 +294,24 @@ fn order(tx: &Transaction<'_>, fetch: String) -> rusqlite::Result<FetchOrder> {
             conversation.objects.extend(stored);
         }
     }
-    let artifacts = tx
-        .prepare_cached(
-            "SELECT key, conversation, split, status FROM artifact
-             WHERE conversation IN (SELECT value FROM json_each(?2))
-               OR status = 'pending' AND substr(split, 1, length(?1)) = ?1 ORDER BY key",
+    let artifacts = known_artifacts(tx, &fetch, &ids(&conversations))?;
+    Ok(FetchOrder::new(fetch, splits, conversations, artifacts))
+}
+
+/// The artifacts of a fetch that are known already.
+fn known_artifacts(
+    tx: &Transaction<'_>,
+    fetch: &str,
+    conversations: &[&str],
+) -> rusqlite::Result<Vec<KnownArtifact>> {
+    tx.prepare_cached(
+            "SELECT key, conversation, split, status FROM artifact WHERE key IN
+               (SELECT key FROM artifact WHERE conversation IN (SELECT value FROM json_each(?2))
+                UNION ALL
+                SELECT key FROM artifact WHERE status = 'pending' AND substr(split, 1, length(?1)) = ?1)
+             ORDER BY key",
         )?
-        .query_map(params![fetch, json(&ids(&conversations))?], |row| {
+        .query_map(params![fetch, json(&conversations)?], |row| {
             Ok(KnownArtifact {
                 key: row.get(0)?,
                 conversation: row.get(1)?,
@@ -303,8 +319,7 @@ fn order(tx: &Transaction<'_>, fetch: String) -> rusqlite::Result<FetchOrder> {
                 status: row.get(3)?,
             })
         })?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(FetchOrder::new(fetch, splits, conversations, artifacts))
+        .collect()
 }
 
 fn ids(conversations: &[OrderedConversation]) -> Vec<&str> {

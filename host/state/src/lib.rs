@@ -33,6 +33,8 @@ mod record;
 mod recover;
 mod repair;
 mod restore;
+#[cfg(test)]
+mod scans;
 mod schema;
 mod seal;
 mod sealed;

@@ -136,12 +136,12 @@ pub(super) fn release(tx: &Transaction<'_>, joined: &BTreeSet<i64>) -> rusqlite:
 }
 
 /// The conversations that some sinks alone are to get and that are not final, and whether any of these sinks
-/// has had each before.
+/// has had each before. The cross join has those read that sinks want, of which there are few, and not all.
 fn apart(tx: &Transaction<'_>) -> rusqlite::Result<Vec<(String, bool)>> {
     tx.prepare_cached(concat!(
-        "SELECT id, max(further) FROM wanting JOIN conversation ON id = conversation WHERE ",
+        "SELECT id, max(further) FROM wanting CROSS JOIN conversation ON id = conversation WHERE ",
         stage!(Found),
-        " GROUP BY id"
+        " GROUP BY wanting.conversation"
     ))?
     .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
     .collect()
