@@ -39,8 +39,8 @@ const JOB: f64 = 0.7;
 /// The least that a job takes: one that is soon over is taken for one that hangs.
 const LEAST_JOB: Duration = Duration::from_secs(5);
 
-/// Whether faults strike that make any machine request fresh links, which takes a batch if that was twice in vain: files
-/// that are not what they claim to be and links that end too early.
+/// Whether faults strike that make any machine request fresh links, which takes a batch if that was in vain three times:
+/// files that are not what they claim to be and links that end too early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CostlyFaults {
     Strike,
