@@ -86,7 +86,7 @@ impl Fleet {
         &self.settings
     }
 
-    /// The same connection, of which an error is seen if the servers are away for longer.
+    /// The same connection, whose calls fail once the servers have been away for so long.
     pub(super) fn with_patience(&self, patience: Duration) -> Fleet {
         let settings = FleetSettings {
             patience,

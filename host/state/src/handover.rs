@@ -305,21 +305,22 @@ fn known_artifacts(
     conversations: &[&str],
 ) -> rusqlite::Result<Vec<KnownArtifact>> {
     tx.prepare_cached(
-            "SELECT key, conversation, split, status FROM artifact WHERE key IN
-               (SELECT key FROM artifact WHERE conversation IN (SELECT value FROM json_each(?2))
-                UNION ALL
-                SELECT key FROM artifact WHERE status = 'pending' AND substr(split, 1, length(?1)) = ?1)
-             ORDER BY key",
-        )?
-        .query_map(params![fetch, json(&conversations)?], |row| {
-            Ok(KnownArtifact {
-                key: row.get(0)?,
-                conversation: row.get(1)?,
-                split: row.get(2)?,
-                status: row.get(3)?,
-            })
-        })?
-        .collect()
+        "SELECT key, conversation, split, status FROM artifact WHERE key IN
+           (SELECT key FROM artifact WHERE conversation IN (SELECT value FROM json_each(?2))
+            UNION ALL
+            SELECT key FROM artifact
+            WHERE status = 'pending' AND substr(split, 1, length(?1)) = ?1)
+         ORDER BY key",
+    )?
+    .query_map(params![fetch, json(&conversations)?], |row| {
+        Ok(KnownArtifact {
+            key: row.get(0)?,
+            conversation: row.get(1)?,
+            split: row.get(2)?,
+            status: row.get(3)?,
+        })
+    })?
+    .collect()
 }
 
 fn ids(conversations: &[OrderedConversation]) -> Vec<&str> {
