@@ -1,5 +1,7 @@
 //! Several machines run one export: what their operator does, and gets wrong.
 
+#[path = "fleet_commands/begun_alone.rs"]
+mod begun_alone;
 #[path = "fleet_commands/rate.rs"]
 mod rate;
 
@@ -17,7 +19,7 @@ use tokio::time::sleep;
 
 use crate::{
     fleet::nats::Servers,
-    support::{Harness, files, in_time, media, receipts, rows, same_media},
+    support::{Harness, files, in_time, media, receipts, rows},
 };
 
 /// Machines of one fleet, each with a configuration of its own; those that run end with this.
@@ -30,17 +32,17 @@ struct Machines {
 impl Machines {
     /// A fleet of one server, whose streams are made.
     async fn new(conversations: u64) -> Self {
-        let machines = Self::without_streams(conversations).await;
+        Self::of(settings(conversations)).await
+    }
+
+    async fn of(settings: Settings) -> Self {
+        let machines = Self::without_streams(settings).await;
         let made = machines.cluster(&["init"], "a").await;
         assert!(made.status.success(), "{}", said(&made));
         machines
     }
 
-    async fn without_streams(conversations: u64) -> Self {
-        let settings = Settings {
-            conversations,
-            ..Settings::default()
-        };
+    async fn without_streams(settings: Settings) -> Self {
         Machines {
             harness: Harness::start(settings).await,
             servers: Servers::start(1),
@@ -176,59 +178,16 @@ impl Drop for Machines {
     }
 }
 
+fn settings(conversations: u64) -> Settings {
+    Settings {
+        conversations,
+        ..Settings::default()
+    }
+}
+
 fn said(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     text(&output.stdout) + &text(&output.stderr)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a NATS server, which tests/run installs"]
-async fn an_export_that_one_machine_has_begun_is_ended_by_three() {
-    let mut machines = Machines::new(400).await;
-    let mut alone = machines.config("a");
-    alone.as_object_mut().unwrap().remove("cluster");
-    let path = machines.write("alone", &alone);
-    let begun = machines
-        .harness
-        .run_program(&["run", "--max-bytes", "5MB", "--config", &path])
-        .await;
-    assert_eq!(begun.status.code(), Some(5), "{}", said(&begun));
-    let before = media(&files(&machines.harness.output()));
-    machines.start("a");
-    machines.until_fetches(1).await;
-    machines.start("b");
-    machines.start("c");
-    for node in ["a", "b", "c"] {
-        let ended = machines.end(node).await;
-        // The one that led names the losses.
-        assert!(
-            matches!(ended.status.code(), Some(0 | 3)),
-            "{}",
-            said(&ended)
-        );
-        let summary: Value = serde_json::from_slice(&ended.stdout).unwrap();
-        assert_eq!(
-            summary["sources"]["calls"]["conversations"], 400,
-            "{summary}"
-        );
-    }
-    machines.verify(400).await;
-    let after = media(&files(&machines.harness.output()));
-    let kept = after
-        .into_iter()
-        .filter(|(key, _)| before.contains_key(key));
-    same_media(&before, &kept.collect());
-    // A machine that has lost all it had begins with what the fleet has.
-    std::fs::remove_dir_all(machines.harness.folder.path().join("data-b")).unwrap();
-    machines.start("b");
-    let again = machines.end("b").await;
-    assert_eq!(again.status.code(), Some(0), "{}", said(&again));
-    let told = machines.run(&["status"], "b").await;
-    assert!(
-        said(&told).contains("400 found, 400 filed"),
-        "{}",
-        said(&told)
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -317,7 +276,7 @@ async fn a_machine_with_another_sink_of_the_same_name_puts_nothing_there_and_say
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a NATS server, which tests/run installs"]
 async fn what_is_wrong_with_a_fleet_is_said_before_anything_is_done() {
-    let mut machines = Machines::without_streams(40).await;
+    let mut machines = Machines::without_streams(settings(40)).await;
     let unready = machines.run(&["run"], "a").await;
     assert_eq!(unready.status.code(), Some(1));
     assert!(

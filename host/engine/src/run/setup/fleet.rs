@@ -295,10 +295,18 @@ impl Pipeline {
         journal: &Arc<dyn Journal>,
         known: &watch::Sender<Option<String>>,
     ) -> Result<Infallible, QueueError> {
-        let journal = Arc::clone(journal);
-        let ledger = JournaledLedger::follow_in(&self.data_dir, export, journal).await?;
+        let open = || JournaledLedger::follow_in(&self.data_dir, export, Arc::clone(journal));
+        let mut ledger = open().await?;
         loop {
-            ledger.catch_up().await?;
+            match ledger.catch_up().await {
+                // The leader has just begun the journal with a snapshot, or cut it.
+                Err(QueueError::Cut) => {
+                    drop(ledger);
+                    ledger = open().await?;
+                }
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
             if self.events.has_subscribers() {
                 let progress = ledger.progress().await?;
                 self.events.emit(|| Event::Progress(progress));
