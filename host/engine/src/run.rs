@@ -128,6 +128,8 @@ pub(crate) struct Engine {
     pub(crate) intake: Arc<Intake>,
     pub(crate) clock: Clock,
     pub(crate) concurrency: Concurrency,
+    /// The room for large answers of the source.
+    pub(crate) answer_room: step::AnswerRoom,
     pub(crate) follow: Follow,
     /// True if the run continues until it is stopped.
     pub(crate) following: bool,

@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Concurrency, Engine, FleetRole, Interval, RunError, RunReport, RunSummary, SourceConfig,
-    context::context, ports::Sandboxed, spans::WorkSpans,
+    context::context, ports::Sandboxed, spans::WorkSpans, step::AnswerRoom,
 };
 use crate::{
     privacy::Intake,
@@ -463,6 +463,7 @@ impl Pipeline {
             intake: Arc::new(Intake::new(self.source.privacy.clone())),
             clock: self.clock,
             concurrency: self.concurrency,
+            answer_room: AnswerRoom::default(),
             follow: self.source.follow,
             following: self.following,
             drain: self.drain,

@@ -24,7 +24,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Concurrency, Engine, FleetRole, Follow, Interval, RunError};
+use super::{Concurrency, Engine, FleetRole, Follow, Interval, RunError, step::AnswerRoom};
 use crate::{
     identity::ExportIdentity, privacy::Intake, receipt::ReceiptContext, recover::ReceiptOwnership,
     repair::RepairReport, transfer::SinkBinding,
@@ -213,6 +213,7 @@ fn run(
             splits: 5,
             transfers: 3,
         },
+        answer_room: AnswerRoom::default(),
         follow: Follow {
             settle: Duration::from_secs(1800),
             look_back: Duration::from_secs(4 * 3600),

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tokio::task::JoinSet;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
 use tracing::Instrument;
 
 use super::{
@@ -39,6 +42,12 @@ const STEPS: u32 = 100_000;
 /// The longest that a split may wait, in milliseconds: nothing of a vendor takes a year.
 const LONGEST_WAIT: u64 = 366 * 24 * 3600 * 1000;
 
+/// How many bytes of large answers are between their arrival and the queue at once: a step takes several times the
+/// memory of its answer. One that is larger has all the room for itself.
+const ROOM: usize = 2 << 20;
+/// Answers that are smaller need no room.
+const SMALL: usize = 64 << 10;
+
 /// The input of a split's next step.
 pub(super) enum NextInput {
     SplitInput(SplitInput),
@@ -51,6 +60,34 @@ pub(super) struct StepDone {
     result: Result<Result<Step, SourceError>, SandboxError>,
     /// Why the host refused the last request, if it did.
     refused: Option<String>,
+    /// The room of the answer, taken until what came of it is written down.
+    room: Option<OwnedSemaphorePermit>,
+}
+
+/// The room for answers that are large, in bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct AnswerRoom(Arc<Semaphore>);
+
+impl Default for AnswerRoom {
+    fn default() -> Self {
+        AnswerRoom(Arc::new(Semaphore::new(ROOM)))
+    }
+}
+
+impl AnswerRoom {
+    /// Waits until there is room for a split's next step; none if it needs little.
+    async fn take(&self, event: &SplitInput) -> Option<OwnedSemaphorePermit> {
+        let SplitInput::Response(Ok(answer)) = event else {
+            return None;
+        };
+        let size = answer.body.len().min(ROOM);
+        if size < SMALL {
+            return None;
+        }
+        let size = u32::try_from(size).ok()?;
+        // It is never closed.
+        Arc::clone(&self.0).acquire_many_owned(size).await.ok()
+    }
 }
 
 impl Engine {
@@ -62,13 +99,16 @@ impl Engine {
         priority: Priority,
         todo: NextInput,
     ) {
-        let (source, http) = (Arc::clone(&self.source), Arc::clone(&self.http));
-        let clock = self.clock;
-        let span = self.spans.of(&split.id, &split.kind);
-        let step = async move {
-            let suspect = suspect.as_deref();
-            advance(&*source, &*http, clock, split, suspect, priority, todo).await
+        let stepping = Stepping {
+            source: Arc::clone(&self.source),
+            http: Arc::clone(&self.http),
+            clock: self.clock,
+            room: self.answer_room.clone(),
+            suspect,
+            priority,
         };
+        let span = self.spans.of(&split.id, &split.kind);
+        let step = async move { stepping.advance(split, todo).await };
         steps.spawn(step.instrument(span));
     }
 
@@ -80,9 +120,10 @@ impl Engine {
         steps: &mut JoinSet<StepDone>,
     ) -> Result<(), RunError> {
         let StepDone {
-            mut split,
+            split,
             result,
             refused,
+            room: _room,
         } = done;
         let mut step = match (result, refused) {
             (Ok(Ok(step)), _) => step,
@@ -98,7 +139,9 @@ impl Engine {
         times.plan(&split.id, &mut step.next, now, self.budget());
         let idle = in_flight.splits.idled(&split.id, is_silent(&step));
         self.tell_of_return(recovered || idle == 0, now, in_flight);
-        let (taken, late) = (self.intake.step(step.clone()), ms(self.late));
+        let (conversations, outcomes) = (step.conversations.len(), step.outcomes.len());
+        let (artifacts, next) = (step.artifacts.clone(), step.next.clone());
+        let (taken, late) = (self.intake.step(step), ms(self.late));
         let change = || FetchChange::step(&split.id, &taken, now, late);
         if !self.report_change(&split.id, change, in_flight).await? {
             return Ok(());
@@ -107,9 +150,9 @@ impl Engine {
         in_flight.links.committed(&split.id);
         self.events.emit(|| Event::StepCommitted {
             kind: split.kind.clone(),
-            conversations: step.conversations.len(),
-            artifacts: step.artifacts.len(),
-            outcomes: step.outcomes.len(),
+            conversations,
+            artifacts: artifacts.len(),
+            outcomes,
         });
         for id in committed.splits {
             in_flight.splits.add(id, now);
@@ -117,17 +160,28 @@ impl Engine {
         in_flight.discovery.found(committed.wanted > 0);
         let elsewhere = self.take_links(
             &split.id,
-            step.artifacts,
+            artifacts,
             &committed.artifacts,
             &mut in_flight.links,
         );
         self.write_lost(elsewhere, in_flight).await?;
-        if let Some(reason) = stuck(&step.next, idle, now) {
+        if let Some(reason) = stuck(&next, idle, now) {
             return self
                 .fail_split(&split, "no-progress", reason, in_flight)
                 .await;
         }
-        match step.next {
+        self.continue_split(split, next, in_flight, steps).await
+    }
+
+    /// Continues with a split whose step is written down.
+    async fn continue_split(
+        &self,
+        mut split: Split,
+        next: Next,
+        in_flight: &mut InFlight,
+        steps: &mut JoinSet<StepDone>,
+    ) -> Result<(), RunError> {
+        match next {
             Next::Send(send) => {
                 split.state = send.state;
                 let priority = in_flight.priority(&split.id);
@@ -307,62 +361,60 @@ impl Engine {
     }
 }
 
-/// Steps a split until there is something to write down.
-async fn advance(
-    source: &dyn SourceRuntime,
-    http: &dyn HttpGateway,
+/// The parts of the engine that step a split.
+struct Stepping {
+    source: Arc<dyn SourceRuntime>,
+    http: Arc<dyn HttpGateway>,
     clock: Clock,
-    mut split: Split,
-    suspect: Option<&Suspect>,
+    room: AnswerRoom,
+    suspect: Option<Arc<Suspect>>,
     priority: Priority,
-    mut todo: NextInput,
-) -> StepDone {
-    let mut requests = 0;
-    loop {
-        let mut refused = None;
-        let event = match todo {
-            NextInput::SplitInput(event) => event,
-            NextInput::Request(request) => {
-                requests += 1;
-                let answer = http.send(&split.kind, priority, &request).await;
-                if let Err(RequestError::Refused(reason)) = &answer {
-                    refused = Some(reason.clone());
+}
+
+impl Stepping {
+    /// Steps a split until there is something to write down.
+    async fn advance(&self, mut split: Split, mut todo: NextInput) -> StepDone {
+        let mut requests = 0;
+        loop {
+            let mut refused = None;
+            let event = match todo {
+                NextInput::SplitInput(event) => event,
+                NextInput::Request(request) => {
+                    requests += 1;
+                    let answer = self.http.send(&split.kind, self.priority, &request).await;
+                    if let Err(RequestError::Refused(reason)) = &answer {
+                        refused = Some(reason.clone());
+                    }
+                    SplitInput::Response(answer)
                 }
-                SplitInput::Response(answer)
-            }
-        };
-        let step = source.step(split.state.clone(), event, clock.now());
-        match in_turn(suspect, None, &split.id, step).await {
-            Ok(Ok(step)) if is_silent(&step) && step.notes.is_empty() => match step.next {
-                Next::Send(_) if requests >= REQUESTS => {
-                    let reason = format!(
-                        "the component sent {requests} requests one after another and reported nothing"
-                    );
-                    return StepDone {
-                        split,
-                        result: Ok(Err(SourceError::Permanent(reason))),
-                        refused: None,
-                    };
-                }
-                Next::Send(send) => {
-                    split.state = send.state;
-                    todo = NextInput::Request(send.request);
-                }
-                next => {
-                    return StepDone {
-                        split,
-                        result: Ok(Ok(Step { next, ..step })),
-                        refused,
-                    };
-                }
-            },
-            result => {
-                return StepDone {
-                    split,
-                    result,
-                    refused,
-                };
-            }
+            };
+            let room = self.room.take(&event).await;
+            let now = self.clock.now();
+            let step = self.source.step(split.state.clone(), event, now);
+            let result = match in_turn(self.suspect.as_deref(), None, &split.id, step).await {
+                Ok(Ok(step)) if is_silent(&step) && step.notes.is_empty() => match step.next {
+                    Next::Send(_) if requests >= REQUESTS => {
+                        let reason = format!(
+                            "the component sent {requests} requests one after another and reported nothing"
+                        );
+                        refused = None;
+                        Ok(Err(SourceError::Permanent(reason)))
+                    }
+                    Next::Send(send) => {
+                        split.state = send.state;
+                        todo = NextInput::Request(send.request);
+                        continue;
+                    }
+                    _ => Ok(Ok(step)),
+                },
+                result => result,
+            };
+            return StepDone {
+                split,
+                result,
+                refused,
+                room,
+            };
         }
     }
 }
@@ -393,7 +445,40 @@ pub(crate) fn stuck(next: &Next, steps: u32, now: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use recording_host_model::{SplitState, Wait};
+    use std::time::Duration;
+
+    use recording_host_model::{Response, SplitState, Wait};
+    use tokio::time::timeout;
+
+    #[tokio::test(start_paused = true)]
+    async fn large_answers_wait_until_what_came_of_others_is_written_down() {
+        let answer = |size: usize| {
+            SplitInput::Response(Ok(Response {
+                status: 200,
+                headers: Vec::new(),
+                body: vec![0; size],
+            }))
+        };
+        let room = AnswerRoom::default();
+        let waits = async |size| {
+            let taken = timeout(Duration::from_secs(60), room.take(&answer(size))).await;
+            taken.is_err()
+        };
+        let first = room.take(&answer(ROOM / 2)).await;
+        assert!(first.is_some());
+        assert!(!waits(ROOM / 2).await, "there is room for two");
+        assert!(waits(ROOM / 2 + 1).await);
+        assert!(waits(8 * ROOM).await, "it needs all there is");
+        assert!(
+            room.take(&answer(SMALL - 1)).await.is_none(),
+            "it needs little"
+        );
+        drop(first);
+        assert!(
+            !waits(8 * ROOM).await,
+            "one that is larger than the room fits in alone"
+        );
+    }
 
     #[test]
     fn a_split_that_never_ends_is_told_from_one_that_is_slow() {
