@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 
+use super::splits::is_search;
 use recording_host_model::{Job, Next, Wait};
 
 /// Jobs of a kind from which the age at which most are done is first known.
@@ -20,10 +21,6 @@ const STEP: f64 = 0.1;
 const NEAR: f64 = 0.1;
 /// The part of that age after which a job is first polled while there are requests to spare.
 const EARLY: f64 = 0.75;
-/// The age has converged if the share of those that were done at it comes so near to the wanted one, over so
-/// many of them.
-const CONVERGED: f64 = 0.15;
-const SAMPLE: u32 = 32;
 /// How much older a job grows until it is polled again, as part of its age: polls thin out. While requests
 /// are to spare, as usual, and while others wait for the limit.
 const GROWTH: [f64; 3] = [0.25, 0.35, 0.6];
@@ -46,8 +43,6 @@ pub(super) enum Budget {
 pub(super) struct Usual {
     /// The age at which most of them are done (ms).
     pub(super) time: f64,
-    /// True if that is well known.
-    pub(super) converged: bool,
     /// How long a source waits for one (ms).
     pub(super) patience: f64,
 }
@@ -58,9 +53,11 @@ pub(super) struct JobTimes {
     kinds: HashMap<String, KindTimes>,
     /// The jobs that splits wait for.
     waiting: HashMap<String, Waiting>,
-    /// How many jobs have ended since this was last taken, and the kind of the last one.
+    /// How many jobs of fetches have ended since this was last taken, and the kind of the last one.
     ended: u32,
     last: String,
+    /// Counts the generations of jobs.
+    generation: u32,
 }
 
 /// The times of jobs of a kind.
@@ -70,10 +67,6 @@ struct KindTimes {
     first: Vec<u64>,
     /// The age at which most of them are done (ms), once some are known.
     usual: Option<f64>,
-    /// The share of those that were done when they were first polled at about that age, of late, and how
-    /// many there were.
-    done: f64,
-    sample: u32,
     /// How long its source waits for one (ms).
     patience: u64,
 }
@@ -88,6 +81,8 @@ struct Waiting {
     patience: u64,
     /// True if it was not done at about the usual age, or what it was then is not known.
     counted: bool,
+    /// The generation in which it began.
+    generation: u32,
 }
 
 impl KindTimes {
@@ -103,20 +98,7 @@ impl KindTimes {
         // No further than what is known, whatever the number of jobs that say so.
         let known = likely.unwrap_or(age * (1.0 + NEAR));
         *usual = (*usual * (1.0 + STEP * DONE)).min(known.max(*usual));
-        if !std::mem::replace(counted, true) {
-            self.count(false);
-        }
-    }
-
-    /// Counts a job that was or was not done at about the usual age.
-    fn count(&mut self, done: bool) {
-        self.sample = (self.sample + 1).min(SAMPLE);
-        self.done += (f64::from(u8::from(done)) - self.done) / f64::from(self.sample);
-    }
-
-    /// Returns true if the age at which most are done is well known.
-    fn has_converged(&self) -> bool {
-        self.sample >= SAMPLE && (self.done - DONE).abs() <= CONVERGED
+        *counted = true;
     }
 
     /// Notes that a job was done at an age (ms); `counted`: it was not at about the usual age.
@@ -124,7 +106,6 @@ impl KindTimes {
         match &mut self.usual {
             Some(usual) if !counted && age as f64 <= *usual * (1.0 + NEAR) => {
                 *usual *= 1.0 - STEP * (1.0 - DONE);
-                self.count(true);
             }
             Some(_) => {}
             None => {
@@ -160,8 +141,10 @@ impl JobTimes {
                     let kind = self.kinds.entry(job.kind.clone()).or_default();
                     kind.done(took, job.counted);
                     kind.patience = job.patience;
-                    self.ended += 1;
-                    self.last = job.kind;
+                    if !is_search(split) {
+                        self.ended += 1;
+                        self.last = job.kind;
+                    }
                 }
             }
         }
@@ -183,6 +166,7 @@ impl JobTimes {
                     patience: job.latest.saturating_sub(job.since),
                     // One of an earlier run may have been asked about before.
                     counted: job.since < now,
+                    generation: self.generation,
                 };
                 self.waiting.insert(split.to_owned(), waiting);
             }
@@ -200,7 +184,19 @@ impl JobTimes {
         (self.waiting.len(), oldest)
     }
 
-    /// How many jobs have ended since this was last called.
+    /// How many jobs of fetches are under way, and how many of them began before this generation.
+    pub(super) fn under_way(&self) -> (usize, usize) {
+        let fetches = || self.waiting.iter().filter(|(split, _)| !is_search(split));
+        let earlier = fetches().filter(|(_, job)| job.generation < self.generation);
+        (fetches().count(), earlier.count())
+    }
+
+    /// Counts those that begin from now on as another generation.
+    pub(super) fn begin_generation(&mut self) {
+        self.generation += 1;
+    }
+
+    /// How many jobs of fetches have ended since this was last called.
     pub(super) fn take_ended(&mut self) -> u32 {
         std::mem::take(&mut self.ended)
     }
@@ -210,7 +206,6 @@ impl JobTimes {
         let kind = self.kinds.get(&self.last)?;
         Some(Usual {
             time: kind.usual?,
-            converged: kind.has_converged(),
             patience: kind.patience as f64,
         })
     }
@@ -419,7 +414,6 @@ mod tests {
             }
         }
         assert!((20_000.0..=22_001.0).contains(&usual(&times)));
-        assert!(!times.usual().unwrap().converged, "it is on its way");
         assert_eq!(times.waiting(), (500, Some(0)));
     }
 
@@ -429,6 +423,11 @@ mod tests {
         assert_eq!(times.take_ended(), 3);
         planned(&mut times, wait(5000, 0, None), 0, Budget::Used);
         assert!(times.is_waiting("s"));
+        assert_eq!(times.under_way(), (1, 0));
+        times.begin_generation();
+        assert_eq!(times.under_way(), (1, 1));
+        planned(&mut times, wait(5000, 1000, None), 1000, Budget::Used);
+        assert_eq!(times.under_way(), (1, 0), "another job");
         times.forget("s");
         times.plan("s", &mut Next::Done(state()), 700_000, Budget::Used);
         assert_eq!(times.take_ended(), 0);
