@@ -192,7 +192,7 @@ fn load_within(
 
 /// Runs a command and says by its exit code how it went.
 fn main() -> ExitCode {
-    allocator::use_few_arenas();
+    allocator::keep_little();
     let args = Args::parse();
     args.output.apply();
     recording_host_config::secret::on_slow_secret(|program, limit| {

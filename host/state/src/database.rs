@@ -25,7 +25,7 @@ use super::{
 pub(super) const BUSY: Duration = Duration::from_secs(10);
 /// Pages of the database that are kept in memory, in KiB: ids are random, and so are the places in their
 /// index.
-const CACHE: i64 = 8 << 10;
+const CACHE: i64 = 4 << 10;
 /// Pages that the log has before they go to the database: one that changes often goes there once.
 const CHECKPOINT: i64 = 4000;
 
