@@ -33,6 +33,9 @@ class Ours:
     def __init__(self, program, component, cache, options=None):
         self.program, self.component, self.cache, self.options = program, component, cache, options or {}
 
+    def takes(self, sink, origin):
+        return True
+
     def command(self, task):
         sinks = {
             "s3": {"type": "s3", "bucket": BUCKET, "prefix": task.folder.name, "region": "us-east-1",
@@ -51,12 +54,16 @@ class Ours:
 
 
 class Rclone:
-    """rclone copy, without the requests that its S3 side can do without."""
+    """rclone copy, without the requests that its S3 side can do without, as it looks at no object after its PUT."""
 
     name = "rclone"
+    without = ["--s3-no-head"]
 
     def __init__(self, program):
         self.program = program
+
+    def takes(self, sink, origin):
+        return True
 
     def command(self, task):
         source = f":http,url='{task.servers.origin(task.origin)}':{folder_of(task.name)}"
@@ -65,14 +72,44 @@ class Rclone:
             "disk": str(task.folder / "archive"),
         }[task.sink]
         flags = ["--transfers", AT_ONCE, "--checkers", AT_ONCE, "--no-check-dest", "--s3-no-check-bucket",
-                 "--s3-no-head", "--ca-cert", task.certificate, "--config", "/dev/null"]
+                 *self.without, "--ca-cert", task.certificate, "--config", "/dev/null"]
         return [self.program, "copy", source, to, *flags], KEYS
+
+
+class RcloneChecks(Rclone):
+    """The same, which looks after each PUT whether the object is there as a whole, as it does unless told otherwise."""
+
+    name = "rclone with its check"
+    without = []
+
+    def takes(self, sink, origin):
+        return sink == "s3"
+
+
+class Relay:
+    """relay.rs: the least that a program takes which computes the sha256 of what it relays. No peer: it exports nothing."""
+
+    name = "bare relay"
+
+    def __init__(self, program):
+        self.program = program
+
+    def takes(self, sink, origin):
+        return sink == "s3" and origin == "plain"
+
+    def command(self, task):
+        listed = task.folder / "urls"
+        listed.write_text("\n".join(task.urls))
+        return [self.program, str(listed), f"{task.endpoint}/{BUCKET}/recordings/{task.folder.name}", AT_ONCE], {}
 
 
 class Curl:
     """curl --parallel, to a folder only: to S3 it would be a process for each object."""
 
     name = "curl"
+
+    def takes(self, sink, origin):
+        return sink == "disk"
 
     def command(self, task):
         folder = task.folder / "archive"
@@ -91,6 +128,9 @@ class Python:
     def __init__(self, packages):
         self.packages = packages
 
+    def takes(self, sink, origin):
+        return True
+
     def command(self, task):
         listed = task.folder / "urls"
         listed.write_text("\n".join(task.urls))
@@ -101,7 +141,7 @@ class Python:
 
 
 def peers(rclone, packages):
-    return [Rclone(rclone), Curl(), Python(packages)]
+    return [Rclone(rclone), RcloneChecks(rclone), Curl(), Python(packages)]
 
 
 def environment(own):
