@@ -20,6 +20,7 @@ mod fetch;
 mod fetch_order;
 mod fixed_receipts;
 pub mod fleet;
+mod group;
 mod handover;
 mod journal;
 pub mod ledger;
@@ -172,6 +173,11 @@ impl Queue {
         work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, QueueError> {
         let Some(entry) = self.entry.clone() else {
+            let connection = Arc::clone(&self.connection);
+            if let Some(worker) = &self.worker {
+                let value = worker.transaction(connection, work).await?;
+                return value.map_err(|error| self.damaged(error));
+            }
             return self
                 .run(|connection| {
                     let transaction = connection.transaction()?;
@@ -209,6 +215,13 @@ impl Queue {
             false => connection.execute_batch("ROLLBACK"),
         })
         .await
+    }
+
+    /// What an error of SQLite says of the queue.
+    fn damaged(&self, error: rusqlite::Error) -> QueueError {
+        let connection = self.connection.lock();
+        let connection = connection.unwrap_or_else(PoisonError::into_inner);
+        damaged(error, Path::new(connection.path().unwrap_or_default()))
     }
 
     /// Does something on the queue's thread, if it has one.
