@@ -4,6 +4,7 @@
 //! was not committed when a run ended is done again by the next one.
 
 mod adaptive_concurrency;
+mod answer_room;
 #[cfg(feature = "aws")]
 mod aws;
 #[cfg(not(feature = "aws"))]
@@ -129,7 +130,7 @@ pub(crate) struct Engine {
     pub(crate) clock: Clock,
     pub(crate) concurrency: Concurrency,
     /// The room for large answers of the source.
-    pub(crate) answer_room: step::AnswerRoom,
+    pub(crate) answer_room: answer_room::AnswerRoom,
     pub(crate) follow: Follow,
     /// True if the run continues until it is stopped.
     pub(crate) following: bool,

@@ -139,7 +139,7 @@ mod tests {
         queue.set_ready().await.unwrap();
         let commits = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&commits);
-        queue.connection.lock().unwrap().trace_v2(
+        let traced = queue.connection.lock().unwrap().trace_v2(
             TraceEventCodes::SQLITE_TRACE_STMT,
             Some(Box::new(move |event: TraceEvent<'_>| {
                 if let TraceEvent::Stmt(_, text) = event
@@ -149,6 +149,7 @@ mod tests {
                 }
             })),
         );
+        traced.unwrap();
         let (hold, held) = mpsc::channel::<()>();
         let waits = queue.clone();
         tokio::spawn(async move {

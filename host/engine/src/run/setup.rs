@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Concurrency, Engine, FleetRole, Interval, RunError, RunReport, RunSummary, SourceConfig,
-    context::context, ports::Sandboxed, spans::WorkSpans, step::AnswerRoom,
+    answer_room::AnswerRoom, context::context, ports::Sandboxed, spans::WorkSpans,
 };
 use crate::{
     privacy::Intake,

@@ -24,7 +24,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Concurrency, Engine, FleetRole, Follow, Interval, RunError, step::AnswerRoom};
+use super::{Concurrency, Engine, FleetRole, Follow, Interval, RunError, answer_room::AnswerRoom};
 use crate::{
     identity::ExportIdentity, privacy::Intake, receipt::ReceiptContext, recover::ReceiptOwnership,
     repair::RepairReport, transfer::SinkBinding,
