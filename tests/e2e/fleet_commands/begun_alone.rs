@@ -3,6 +3,7 @@
 use std::{fs::File, path::PathBuf, time::Duration};
 
 use genesys_simulator::Settings;
+use recording_host_cluster::Fleet;
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -86,8 +87,12 @@ async fn a_machine_that_stands_by_first_follows_the_queue_that_becomes_the_fleet
     let lock = File::open(lock).unwrap();
     lock.lock().unwrap();
     machines.start("a");
+    // It waits ten seconds for its queue: no process is started to ask.
+    let fleet = Fleet::connect(machines.servers.settings("main"))
+        .await
+        .unwrap();
     in_time(async {
-        while machines.status().await["sources"]["calls"]["leader"] != "a" {
+        while fleet.leaders().await.unwrap().get("calls") != Some(&"a".to_owned()) {
             sleep(Duration::from_millis(20)).await;
         }
     })

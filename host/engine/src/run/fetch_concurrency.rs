@@ -1,13 +1,12 @@
 //! How many fetches are under way at once: each is a job at the vendor's, as a rule.
 //!
 //! As many are wanted as use the rate limit up; more bring nothing. It begins with a few, and each that ends
-//! while others wait to begin makes room for one more, or two while requests are to spare, so that it doubles or trebles
-//! in the time of a job. Whether more
-//! jobs bring more is seen from one generation to the next: as many as end in the time in which all that were
-//! under way at its beginning have ended, however long each of them takes. Where they do not, the vendor works
-//! on so many at once, and it goes back to that number and rests. A vendor that grows slow by itself is told from that:
-//! fewer end than before. When jobs take so long that their source may give them up, it does not grow at all, and
-//! when the vendor refuses to begin another, it falls by a factor.
+//! while others wait to begin makes room for one more, or two while requests are to spare, so that it doubles or
+//! trebles in the time of a job. Whether more jobs bring more is seen from one generation to the next: as many as
+//! end in the time in which all that were under way at its beginning have ended, however long each of them takes.
+//! Where they do not, the vendor works on so many at once, and it goes back to that number and rests. A vendor that
+//! grows slow by itself is told from that: fewer end than before. When jobs take so long that their source may give
+//! them up, it does not grow at all, and when the vendor refuses to begin another, it falls by a factor.
 
 use std::time::Duration;
 
