@@ -40,12 +40,7 @@ pub(crate) async fn with(conversation: &str, folder: &Path) -> Result<Queue, Que
             revision: None,
             attributes: Vec::new(),
         }],
-        artifacts: Vec::new(),
-        outcomes: Vec::new(),
-        splits: Vec::new(),
-        updates: Vec::new(),
-        notes: Vec::new(),
-        next: Next::Done(state),
+        ..Step::from(Next::Done(state))
     };
     queue.commit("search".to_owned(), step, 0, 0).await?;
     Ok(queue)

@@ -137,15 +137,12 @@ fn taken_in(
     });
     let step = Intake::new(privacy.clone()).step(Step {
         conversations: vec![input.conversation.clone()],
-        artifacts: Vec::new(),
         outcomes: outcomes.collect(),
-        splits: Vec::new(),
         updates: recordings.chain(names).collect(),
-        notes: Vec::new(),
-        next: Next::Done(SplitState {
+        ..Step::from(Next::Done(SplitState {
             version: 1,
             data: Vec::new(),
-        }),
+        }))
     });
     let mut record = step
         .conversations

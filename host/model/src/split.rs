@@ -117,6 +117,21 @@ pub struct Step {
     pub next: Next,
 }
 
+/// A step that yields nothing but what is next.
+impl From<Next> for Step {
+    fn from(next: Next) -> Self {
+        Step {
+            conversations: Vec::new(),
+            artifacts: Vec::new(),
+            outcomes: Vec::new(),
+            splits: Vec::new(),
+            updates: Vec::new(),
+            notes: Vec::new(),
+            next,
+        }
+    }
+}
+
 /// The next action for a split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {

@@ -37,19 +37,11 @@ fn name(split: usize) -> String {
 
 /// A step after which a split waits for its job.
 fn step(number: u64) -> Step {
-    Step {
-        conversations: Vec::new(),
-        artifacts: Vec::new(),
-        outcomes: Vec::new(),
-        splits: Vec::new(),
-        updates: Vec::new(),
-        notes: Vec::new(),
-        next: Next::Wait(Wait {
-            until: number,
-            state: state(number),
-            job: None,
-        }),
-    }
+    Step::from(Next::Wait(Wait {
+        until: number,
+        state: state(number),
+        job: None,
+    }))
 }
 
 async fn transitions(queue: &Queue, split: usize) -> Result<(), recording_host_state::QueueError> {

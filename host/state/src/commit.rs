@@ -351,7 +351,6 @@ mod tests {
                 revision: None,
                 attributes: Vec::new(),
             }],
-            artifacts: Vec::new(),
             outcomes: match handed {
                 true => vec![ReportedOutcome {
                     conversation: "c".to_owned(),
@@ -359,10 +358,7 @@ mod tests {
                 }],
                 false => Vec::new(),
             },
-            splits: Vec::new(),
-            updates: Vec::new(),
-            notes: Vec::new(),
-            next: Next::Done(state()),
+            ..Step::from(Next::Done(state()))
         }
     }
 

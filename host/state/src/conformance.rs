@@ -113,13 +113,8 @@ fn split(id: &str) -> Split {
 /// A step that yields splits.
 pub(crate) fn step(children: &[&str], next: Next) -> Step {
     Step {
-        conversations: Vec::new(),
-        artifacts: Vec::new(),
-        outcomes: Vec::new(),
         splits: children.iter().map(|id| split(id)).collect(),
-        updates: Vec::new(),
-        notes: Vec::new(),
-        next,
+        ..Step::from(next)
     }
 }
 

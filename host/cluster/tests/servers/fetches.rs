@@ -29,18 +29,6 @@ fn state(text: &str) -> SplitState {
     }
 }
 
-fn step(next: Next) -> Step {
-    Step {
-        conversations: Vec::new(),
-        artifacts: Vec::new(),
-        outcomes: Vec::new(),
-        splits: Vec::new(),
-        updates: Vec::new(),
-        notes: Vec::new(),
-        next,
-    }
-}
-
 /// Orders of as many fetches, as a leader's ledger makes them.
 async fn orders(count: usize) -> Vec<FetchOrder> {
     let queue = Queue::in_memory().unwrap();
@@ -72,7 +60,7 @@ async fn orders(count: usize) -> Vec<FetchOrder> {
     };
     let found = Step {
         conversations: (0..count).map(conversation).collect(),
-        ..step(Next::Done(state("")))
+        ..Step::from(Next::Done(state("")))
     };
     let lease = Lease::without_end(NOW);
     queue.claim("find-1".to_owned(), lease).await.unwrap();
@@ -111,7 +99,12 @@ async fn jetstream(fleet: &Fleet) -> async_nats::jetstream::Context {
 
 /// A change that can be told from others.
 fn change(fetch: &str, number: u64) -> FetchChange {
-    FetchChange::step(fetch, &step(Next::Done(state(&number.to_string()))), NOW, 0)
+    FetchChange::step(
+        fetch,
+        &Step::from(Next::Done(state(&number.to_string()))),
+        NOW,
+        0,
+    )
 }
 
 fn bytes(changes: &[FetchChange]) -> Vec<Vec<u8>> {

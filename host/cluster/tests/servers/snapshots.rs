@@ -252,15 +252,10 @@ async fn find(ledger: &JournaledLedger, round: usize, most: usize) {
         conversations: (0..most)
             .map(|it| conversation(round * most + it))
             .collect(),
-        artifacts: Vec::new(),
-        outcomes: Vec::new(),
-        splits: Vec::new(),
-        updates: Vec::new(),
-        notes: Vec::new(),
-        next: Next::Done(SplitState {
+        ..Step::from(Next::Done(SplitState {
             version: 1,
             data: Vec::new(),
-        }),
+        }))
     };
     ledger.commit(at, step, NOW, 0).await.unwrap();
 }

@@ -140,18 +140,10 @@ fn a_reason_that_is_dropped_leaves_its_code() {
 
 /// A step of which nothing comes.
 fn empty() -> Step {
-    Step {
-        conversations: Vec::new(),
-        artifacts: Vec::new(),
-        outcomes: Vec::new(),
-        splits: Vec::new(),
-        updates: Vec::new(),
-        notes: Vec::new(),
-        next: Next::Done(SplitState {
-            version: 1,
-            data: Vec::new(),
-        }),
-    }
+    Step::from(Next::Done(SplitState {
+        version: 1,
+        data: Vec::new(),
+    }))
 }
 
 #[test]

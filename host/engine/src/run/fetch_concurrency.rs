@@ -134,15 +134,15 @@ impl FetchConcurrency {
 
     /// Heeds what has happened since the last look, at a time (ms); returns true if a generation of jobs begins.
     pub(super) fn adjust(&mut self, demand: Demand, now: u64) -> bool {
+        let begins = self.measure(demand, now);
         if demand.refusals > self.refusals {
             self.refusals = demand.refusals;
             if now >= self.rest {
                 self.limit = (self.limit * FALL).max(1.0);
                 self.rest(demand.usual.map_or(0.0, |usual| usual.time), now);
             }
-            return false;
+            return begins;
         }
-        let begins = self.measure(demand, now);
         let long = |usual: Usual| usual.time > usual.patience * PATIENCE;
         let enough = now < self.rest || demand.usual.is_some_and(long);
         if !demand.waits || demand.limited || enough {

@@ -106,18 +106,10 @@ async fn find(ledger: &JournaledLedger, name: &str, id: &str) -> Result<(), Queu
 }
 
 fn done() -> Step {
-    Step {
-        conversations: Vec::new(),
-        artifacts: Vec::new(),
-        outcomes: Vec::new(),
-        splits: Vec::new(),
-        updates: Vec::new(),
-        notes: Vec::new(),
-        next: Next::Done(SplitState {
-            version: 1,
-            data: vec![0xff],
-        }),
-    }
+    Step::from(Next::Done(SplitState {
+        version: 1,
+        data: vec![0xff],
+    }))
 }
 
 async fn known(ledger: &JournaledLedger) -> Vec<String> {

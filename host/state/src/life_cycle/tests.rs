@@ -142,17 +142,13 @@ impl Life {
     ) {
         let step = Step {
             conversations: conversations.collect(),
-            artifacts: Vec::new(),
             outcomes: outcomes
                 .map(|(id, result)| ReportedOutcome {
                     conversation: id.to_owned(),
                     result,
                 })
                 .collect(),
-            splits: Vec::new(),
-            updates: Vec::new(),
-            notes: Vec::new(),
-            next: Next::Done(state()),
+            ..Step::from(Next::Done(state()))
         };
         self.queue.add(vec![split("s")], NOW).await.unwrap();
         let held = self

@@ -17,10 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use url::Url;
 
-use super::{
-    Kept, Part, World, run,
-    source::{found, then},
-};
+use super::{Kept, Part, World, run, source::found};
 use crate::run::{Concurrency, Engine, ports::SourceRuntime};
 use recording_host_http::{
     AllowedOrigins, Authenticator, HttpTransport, Limiter, RequestCredentials, SourceHttp,
@@ -320,7 +317,7 @@ impl SourceRuntime for Source {
     ) -> Result<Result<Step, SourceError>, SandboxError> {
         let memory: Memory = serde_json::from_slice(&state.data).unwrap();
         let SplitInput::Response(Ok(response)) = event else {
-            return Ok(Ok(then(ask(&memory))));
+            return Ok(Ok(Step::from(ask(&memory))));
         };
         let body: Value = serde_json::from_slice(&response.body).unwrap();
         let step = match memory {
@@ -330,8 +327,8 @@ impl SourceRuntime for Source {
                     page: page + 1,
                 };
                 let mut step = match body["more"] == true {
-                    true => then(ask(&next)),
-                    false => then(Next::Done(write(&next))),
+                    true => Step::from(ask(&next)),
+                    false => Step::from(Next::Done(write(&next))),
                 };
                 let ids = body["ids"].as_array().unwrap().iter();
                 step.conversations = ids.map(|id| numbered(id.as_str().unwrap())).collect();
@@ -344,10 +341,10 @@ impl SourceRuntime for Source {
                     job,
                     since: now,
                 };
-                then(wait(&memory, now, now, None))
+                Step::from(wait(&memory, now, now, None))
             }
             Memory::Job { ref ids, .. } if body["done"] == true => {
-                let mut step = then(Next::Done(write(&memory)));
+                let mut step = Step::from(Next::Done(write(&memory)));
                 step.outcomes = ids
                     .iter()
                     .map(|id| ReportedOutcome {
@@ -357,7 +354,9 @@ impl SourceRuntime for Source {
                     .collect();
                 step
             }
-            Memory::Job { since, .. } => then(wait(&memory, since, now, body["percent"].as_u64())),
+            Memory::Job { since, .. } => {
+                Step::from(wait(&memory, since, now, body["percent"].as_u64()))
+            }
         };
         Ok(Ok(step))
     }
@@ -445,6 +444,11 @@ fn the_rate_limit_is_the_only_limit_however_long_jobs_take() {
         Times::Jump,
         Times::Crowded,
     ] {
+        let conversations = match times {
+            // With few, it ends before there could be too many jobs.
+            Times::Crowded => conversations.max(100_000),
+            _ => conversations,
+        };
         let pace = export(times, conversations);
         println!(
             "{times:?}: {:.1} minutes, {:.2} polls a batch, other requests {:.3} x the fewest, {:.1} % of the rate used, {:.2} % refused, {} jobs at once",

@@ -127,19 +127,6 @@ fn ask(memory: &Memory) -> Next {
     })
 }
 
-/// A step that does nothing but go on so.
-pub(super) fn then(next: Next) -> Step {
-    Step {
-        conversations: Vec::new(),
-        artifacts: Vec::new(),
-        outcomes: Vec::new(),
-        splits: Vec::new(),
-        updates: Vec::new(),
-        notes: Vec::new(),
-        next,
-    }
-}
-
 fn failure(code: &str, retryable: bool) -> Failure {
     Failure {
         code: code.to_owned(),
@@ -222,7 +209,7 @@ impl SourceRuntime for Source {
             }
         }
         let answer = match event {
-            SplitInput::Resume => return Ok(Ok(then(ask(&memory)))),
+            SplitInput::Resume => return Ok(Ok(Step::from(ask(&memory)))),
             SplitInput::Refresh(keys) => {
                 let of = keys.iter().filter_map(|key| match key {
                     ArtifactKey::Recording(key) => Some(key.conversation.as_str()),
@@ -250,7 +237,7 @@ impl SourceRuntime for Source {
                         renewing,
                     };
                 }
-                return Ok(Ok(then(ask(&memory))));
+                return Ok(Ok(Step::from(ask(&memory))));
             }
             SplitInput::Response(answer) => answer,
         };
@@ -290,9 +277,9 @@ impl Source {
                     page: page + 1,
                 };
                 let mut step = if body["more"] == true {
-                    then(ask(&next))
+                    Step::from(ask(&next))
                 } else {
-                    then(Next::Done(write(&next)))
+                    Step::from(Next::Done(write(&next)))
                 };
                 step.outcomes = found
                     .iter()
@@ -318,7 +305,7 @@ impl Source {
                     job,
                     since: now,
                 };
-                then(Next::Wait(Wait {
+                Step::from(Next::Wait(Wait {
                     until: now + 5000,
                     state: write(&job),
                     job: waited_for(now),
@@ -333,13 +320,13 @@ impl Source {
                 let state = write(&memory);
                 if body["done"] != true {
                     let until = now + 10_000;
-                    return then(Next::Wait(Wait {
+                    return Step::from(Next::Wait(Wait {
                         until,
                         state,
                         job: waited_for(since),
                     }));
                 }
-                let mut step = then(Next::Done(state));
+                let mut step = Step::from(Next::Done(state));
                 for row in body["rows"].as_array().unwrap() {
                     let (artifacts, result) = results(row, bare);
                     step.artifacts.extend(artifacts);
