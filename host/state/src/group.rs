@@ -4,14 +4,32 @@
 //! learn what came of them when all are on the disk. What breaks the common transaction, such as a full disk, is told to
 //! all.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, Transaction, ffi};
 use tokio::sync::oneshot;
 
 /// The transactions that wait.
 #[derive(Default)]
-pub(super) struct Group(Mutex<Vec<Box<dyn Call>>>);
+pub(super) struct Group(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    calls: Vec<Box<dyn Call>>,
+    /// True once nobody runs them any more.
+    is_closed: bool,
+}
+
+/// Closes a group when it is dropped: who waits, or adds a transaction later, learns that nobody makes it.
+pub(super) struct Closing(pub(super) Arc<Group>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.is_closed = true;
+        state.calls.clear();
+    }
+}
 
 /// What came of a call.
 pub(super) type Reported<T> = oneshot::Receiver<rusqlite::Result<T>>;
@@ -59,24 +77,30 @@ impl Group {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> (bool, Reported<T>) {
         let (tell, reported) = oneshot::channel();
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.push(Box::new(Waiting {
-            work: Some(work),
-            value: None,
-            tell,
-        }));
-        (waiting.len() == 1, reported)
+        let mut state = self.state();
+        if !state.is_closed {
+            state.calls.push(Box::new(Waiting {
+                work: Some(work),
+                value: None,
+                tell,
+            }));
+        }
+        (state.calls.len() == 1, reported)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many wait.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.state().calls.len()
     }
 
     /// Runs and commits all that wait, and tells their callers.
     pub(super) fn run(&self, connection: &mut Connection) {
-        let mut calls = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut calls = std::mem::take(&mut self.state().calls);
         let lost = match calls.as_mut_slice() {
             [only] => alone(&mut **only, connection),
             calls => together(calls, connection),
@@ -200,6 +224,34 @@ mod tests {
             9,
             "eight are on the disk"
         );
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_thread_that_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let (queue, _, hold) = held(folder.path()).await;
+        tokio::task::yield_now().await;
+        let panics = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.run::<()>(|_| panic!("a job may")).await }
+        });
+        tokio::task::yield_now().await;
+        let waiting = [false, false].map(|fails| tokio::spawn(note(queue.clone(), fails)));
+        while queue.worker.as_ref().unwrap().waiting() < 2 {
+            tokio::task::yield_now().await;
+        }
+        drop(hold);
+        let interrupted = |result| matches!(result, Err(QueueError::Interrupted));
+        assert!(matches!(
+            panics.await.unwrap(),
+            Err(QueueError::Interrupted)
+        ));
+        for call in waiting {
+            assert!(interrupted(call.await.unwrap()));
+        }
+        for _ in 0..2 {
+            assert!(interrupted(note(queue.clone(), false).await));
+        }
     }
 
     #[tokio::test]

@@ -12,7 +12,10 @@ use std::{
 use rusqlite::{Connection, Transaction};
 use tokio::sync::oneshot;
 
-use super::{QueueError, group::Group};
+use super::{
+    QueueError,
+    group::{Closing, Group},
+};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -32,11 +35,14 @@ impl fmt::Debug for Worker {
 impl Worker {
     pub(super) fn start() -> Self {
         let (jobs, waiting) = mpsc::channel::<Job>();
-        thread::spawn(move || waiting.into_iter().for_each(|job| job()));
-        Worker {
-            jobs,
-            group: Arc::default(),
-        }
+        let group = Arc::new(Group::default());
+        let closing = Closing(Arc::clone(&group));
+        thread::spawn(move || {
+            // Also when a job panics.
+            let _closing = closing;
+            waiting.into_iter().for_each(|job| job());
+        });
+        Worker { jobs, group }
     }
 
     /// Does some work that may block. It is done to its end even if nobody waits for it.
