@@ -354,10 +354,16 @@ impl Stepping {
                     SplitInput::Response(answer)
                 }
             };
-            let room = self.room.take(&event).await;
-            let now = self.clock.now();
-            let step = self.source.step(split.state.clone(), event, now);
-            let result = match in_turn(self.suspect.as_deref(), None, &split.id, step).await {
+            // In its turn, so that none has room while it waits for that.
+            let step = async {
+                let room = self.room.take(&event).await;
+                let now = self.clock.now();
+                let step = self.source.step(split.state.clone(), event, now);
+                (step.await, room)
+            };
+            let suspect = self.suspect.as_deref();
+            let (step, room) = in_turn(suspect, None, &split.id, step).await;
+            let result = match step {
                 Ok(Ok(step)) if is_silent(&step) && step.notes.is_empty() => match step.next {
                     Next::Send(_) if requests >= REQUESTS => {
                         let reason = format!(
