@@ -25,16 +25,19 @@ class Task:
         self.certificate = str(servers.certificate)
 
 
-class Ours:
+class Contestant:
+    def takes(self, sink, origin):
+        """Whether it has the row with that sink and origin."""
+        return True
+
+
+class Ours(Contestant):
     """recording-host: the whole program, with receipts, rows, sha256 and durability."""
 
     name = "recording-host"
 
     def __init__(self, program, component, cache, options=None):
         self.program, self.component, self.cache, self.options = program, component, cache, options or {}
-
-    def takes(self, sink, origin):
-        return True
 
     def command(self, task):
         sinks = {
@@ -53,7 +56,7 @@ class Ours:
         return [self.program, "run", "--config", str(path)], environment
 
 
-class Rclone:
+class Rclone(Contestant):
     """rclone copy, without the requests that its S3 side can do without, as it looks at no object after its PUT."""
 
     name = "rclone"
@@ -61,9 +64,6 @@ class Rclone:
 
     def __init__(self, program):
         self.program = program
-
-    def takes(self, sink, origin):
-        return True
 
     def command(self, task):
         source = f":http,url='{task.servers.origin(task.origin)}':{folder_of(task.name)}"
@@ -86,7 +86,7 @@ class RcloneChecks(Rclone):
         return sink == "s3"
 
 
-class Relay:
+class Relay(Contestant):
     """relay.rs: the least that a program takes which computes the sha256 of what it relays. No peer: it exports nothing."""
 
     name = "bare relay"
@@ -103,7 +103,7 @@ class Relay:
         return [self.program, str(listed), f"{task.endpoint}/{BUCKET}/recordings/{task.folder.name}", AT_ONCE], {}
 
 
-class Curl:
+class Curl(Contestant):
     """curl --parallel, to a folder only: to S3 it would be a process for each object."""
 
     name = "curl"
@@ -120,16 +120,13 @@ class Curl:
                 "--config", str(listed)], {}
 
 
-class Python:
+class Python(Contestant):
     """requests and boto3 with a thread for each of 16 downloads."""
 
     name = "requests + boto3"
 
     def __init__(self, packages):
         self.packages = packages
-
-    def takes(self, sink, origin):
-        return True
 
     def command(self, task):
         listed = task.folder / "urls"
